@@ -1,0 +1,9 @@
+//! Time, ids, frames, codecs and audio decoding: what every other package stands on.
+//!
+//! Nothing here knows of speech, of a brain or of a wire protocol above the codec. Pure code throughout: a
+//! decoder is given bytes, a resampler is given samples, and nobody reads a clock. The real-time engine and
+//! the transports join this package later; today's legs are files and WebSockets.
+
+pub mod frame;
+pub mod id;
+pub mod time;
