@@ -1,9 +1,14 @@
 //! Time, ids, frames, codecs and audio decoding: what every other package stands on.
 //!
 //! Nothing here knows of speech, of a brain or of a wire protocol above the codec. Pure code throughout: a
-//! decoder is given bytes, a resampler is given samples, and nobody reads a clock. The real-time engine and
-//! the transports join this package later; today's legs are files and WebSockets.
+//! decoder is given bytes, a resampler is given samples, and nobody reads a clock; the one thread is that of
+//! [`decode::stream`]. The real-time engine and the transports join this package later; today's legs are
+//! files and WebSockets.
 
+pub mod codec;
+pub mod decode;
+pub mod dsp;
+pub mod ears;
 pub mod frame;
 pub mod id;
 pub mod time;

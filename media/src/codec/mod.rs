@@ -1,0 +1,6 @@
+//! Between samples and the bytes of one codec: no containers, no clocks, no threads.
+
+pub mod g711;
+pub mod opus;
+pub mod pcm;
+pub mod raw;
