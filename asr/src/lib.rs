@@ -5,6 +5,12 @@
 //! given 16 kHz mono samples and gives back [`event::Event`]s. What a model scores and what is decided from
 //! the score live in separate files, so that decisions are tested with numbers.
 
+pub mod agree;
 pub mod event;
+pub mod listener;
+pub mod moonshine;
+pub mod onnx;
 pub mod pool;
 pub mod recognizer;
+pub mod segment;
+pub mod vad;
