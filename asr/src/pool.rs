@@ -1,10 +1,31 @@
 //! The ears of the process: one voice-activity thread and a fixed number of decoders for every stream.
+//!
+//! Thin shell around [`crate::listener`]: it owns the threads (`ears`, `asr-N`), the queues and the clock, and
+//! decides nothing but whose turn it is. Crossings: writer → `ears` holds 4 s a stream, a full one makes the
+//! writer wait; `ears` → workers is one place a stream, the earliest due first; worker → reader holds 256
+//! events, a newer partial replaces an unread one of the same utterance, and a reader that lets it fill up
+//! stops its own stream, whose writer then waits. Nothing of one stream is ever waited for by another.
 
-use std::sync::Arc;
+mod cell;
+mod ears;
+mod worker;
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+use media::{frame::EAR_HZ, time::MediaTime};
+
+use self::cell::{Cell, INBOX_SAMPLES};
 use crate::{
     event::Event,
-    recognizer::{Hints, Info, Recognizer},
+    recognizer::{Error, Hints, Info, Recognizer},
+    vad::silero::Silero,
 };
 
 /// How many threads listen, and how much they take on.
@@ -23,11 +44,11 @@ pub struct StreamConfig {
     pub hints: Hints,
     /// Whether partial results are wanted; without them a stream costs one decode per utterance.
     pub partials: bool,
-    /// Silence that closes an utterance, in milliseconds (clamped to 200..=10 000).
+    /// Silence that closes an utterance, in milliseconds (clamped to 192..=10 000).
     pub endpointing_ms: u32,
     /// Where the stream's first sample lies on its room's timeline.
-    pub starts_at: media::time::MediaTime,
-    /// Whether audio arrives in real time (a call) or as fast as it is taken (a file).
+    pub starts_at: MediaTime,
+    /// Whether somebody waits for the words as they are spoken (a call) or for the whole (a file).
     pub live: bool,
 }
 
@@ -37,7 +58,7 @@ impl Default for StreamConfig {
             hints: Hints::default(),
             partials: true,
             endpointing_ms: 250,
-            starts_at: media::time::MediaTime::ZERO,
+            starts_at: MediaTime::ZERO,
             live: true,
         }
     }
@@ -59,77 +80,218 @@ pub enum Refused {
 #[error("the stream is closed")]
 pub struct Closed;
 
-/// Everything that listens. Cheap to clone; the last clone stops the threads.
+/// What the ears are doing, for metrics and admission.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Streams open now.
+    pub streams: usize,
+    /// Streams that may be open.
+    pub streams_max: usize,
+    /// Streams that wait for a decoder now.
+    pub waiting: usize,
+    /// Partials that were due and not made because the decoders were busy, since the start.
+    pub partials_dropped: u64,
+    /// Utterances whose words were given up, since the start.
+    pub lost: u64,
+}
+
+/// Everything that listens. Cheap to clone; dropping the last clone stops the threads and ends every stream.
 #[derive(Clone)]
 pub struct Ears {
+    shared: Arc<Shared>,
+    _stop: Arc<Stop>,
+}
+
+/// What the threads share.
+struct Shared {
     info: Info,
+    options: Options,
+    ready: ears::Ready,
+    wanted: worker::Wanted,
+    closing: AtomicBool,
+    streams: AtomicUsize,
+    next_stream: AtomicU64,
+    partials_dropped: AtomicU64,
+    lost: AtomicU64,
+}
+
+struct Stop(Arc<Shared>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.closing.store(true, Ordering::SeqCst);
+        self.0.ready.wake_all();
+        self.0.wanted.wake_all();
+    }
 }
 
 impl Ears {
     /// Starts the threads.
     ///
     /// # Errors
-    /// When a decoder or the voice-activity model cannot be instantiated.
-    pub fn start(_recognizer: Arc<dyn Recognizer>, _options: Options) -> Result<Self, crate::recognizer::Error> {
-        unimplemented!()
+    /// When a decoder cannot be instantiated or a thread cannot be started.
+    pub fn start(recognizer: Arc<dyn Recognizer>, silero: Silero, options: Options) -> Result<Self, Error> {
+        let shared = Arc::new(Shared {
+            info: recognizer.info().clone(),
+            options: Options { workers: options.workers.max(1), ..options },
+            ready: ears::Ready::default(),
+            wanted: worker::Wanted::default(),
+            closing: AtomicBool::new(false),
+            streams: AtomicUsize::new(0),
+            next_stream: AtomicU64::new(0),
+            partials_dropped: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        });
+        let stop = Arc::new(Stop(shared.clone()));
+        for index in 0..shared.options.workers {
+            let decoder = recognizer.decoder()?;
+            let (shared, recognizer) = (shared.clone(), recognizer.clone());
+            spawn(format!("asr-{index}"), move || worker::run(&shared, recognizer.as_ref(), decoder))?;
+        }
+        let of_ears = shared.clone();
+        spawn("ears".to_owned(), move || ears::run(&of_ears, silero))?;
+        Ok(Self { shared, _stop: stop })
     }
 
     /// What recognizes.
     pub fn info(&self) -> &Info {
-        &self.info
+        &self.shared.info
+    }
+
+    /// What is going on now.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            streams: self.shared.streams.load(Ordering::Relaxed),
+            streams_max: self.shared.options.streams_max,
+            waiting: self.shared.wanted.len(),
+            partials_dropped: self.shared.partials_dropped.load(Ordering::Relaxed),
+            lost: self.shared.lost.load(Ordering::Relaxed),
+        }
     }
 
     /// Opens a stream.
     ///
     /// # Errors
     /// [`Refused`] when full or closing; nothing was taken.
-    pub fn open(&self, _config: StreamConfig) -> Result<(StreamInput, StreamEvents), Refused> {
-        unimplemented!()
+    pub fn open(&self, config: StreamConfig) -> Result<(StreamInput, StreamEvents), Refused> {
+        let shared = &self.shared;
+        if shared.closing.load(Ordering::SeqCst) {
+            return Err(Refused::Closing);
+        }
+        let max = shared.options.streams_max;
+        shared
+            .streams
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |open| (open < max).then_some(open + 1))
+            .map_err(|_| Refused::Full(max))?;
+        let id = shared.next_stream.fetch_add(1, Ordering::Relaxed);
+        let cell = Arc::new(Cell::new(id, config, shared.clone()));
+        Ok((StreamInput { cell: cell.clone() }, StreamEvents { cell }))
     }
 }
 
 /// The writing end of a stream. Dropping it ends the audio, as [`StreamInput::finish`] does.
-pub struct StreamInput {}
+pub struct StreamInput {
+    cell: Arc<Cell>,
+}
 
 impl StreamInput {
-    /// Hands over 16 kHz mono samples in [-1, 1], waiting while 4 s are queued.
+    /// Hands over 16 kHz mono samples in [-1, 1], waiting while 4 s are queued. Samples that are not numbers
+    /// are heard as silence.
     ///
     /// # Errors
     /// [`Closed`] when nobody listens any more.
-    pub async fn push(&mut self, _samples: &[f32]) -> Result<(), Closed> {
-        unimplemented!()
+    pub async fn push(&mut self, mut samples: &[f32]) -> Result<(), Closed> {
+        loop {
+            let taken = self.cell.take_in(samples)?;
+            samples = &samples[taken..];
+            if samples.is_empty() {
+                return Ok(());
+            }
+            self.cell.inbox_room.notified().await;
+        }
     }
 
     /// The same, blocking the calling thread while 4 s are queued. Never call it on an async thread.
     ///
     /// # Errors
     /// [`Closed`] when nobody listens any more.
-    pub fn push_blocking(&mut self, _samples: &[f32]) -> Result<(), Closed> {
-        unimplemented!()
+    pub fn push_blocking(&mut self, mut samples: &[f32]) -> Result<(), Closed> {
+        loop {
+            let taken = self.cell.take_in(samples)?;
+            samples = &samples[taken..];
+            if samples.is_empty() {
+                return Ok(());
+            }
+            self.cell.wait_for_inbox();
+        }
     }
 
     /// Asks for the words of everything pushed so far, without waiting for a pause. Always answered by one
-    /// `Final` with [`crate::event::Cut::Finalize`], which may be empty.
+    /// `Final` with [`crate::event::Cut::Finalize`], which may be empty. Asking again before anything new was
+    /// pushed changes nothing.
     pub fn finalize(&mut self) {
-        unimplemented!()
+        self.cell.ask_final();
     }
 
     /// Ends the audio: what is pending becomes final (with [`crate::event::Cut::End`]), then the events end.
     pub fn finish(self) {}
+
+    /// How much is queued and not yet heard.
+    pub fn queued(&self) -> std::time::Duration {
+        MediaTime::from_samples(self.cell.queued().min(INBOX_SAMPLES) as u64, EAR_HZ).as_duration()
+    }
+}
+
+impl Drop for StreamInput {
+    fn drop(&mut self) {
+        self.cell.end_input();
+    }
 }
 
 /// The reading end of a stream. Dropping it closes the stream and frees its place.
-pub struct StreamEvents {}
+pub struct StreamEvents {
+    cell: Arc<Cell>,
+}
 
 impl StreamEvents {
     /// The next event; `None` after the last. A partial that was not read in time is replaced by its
-    /// successor; nothing else is ever dropped.
+    /// successor; nothing else is ever dropped. Cancel-safe.
     pub async fn next(&mut self) -> Option<Event> {
-        unimplemented!()
+        loop {
+            if let Some(event) = self.cell.take_out() {
+                return event;
+            }
+            self.cell.outbox_news.notified().await;
+        }
     }
 
     /// The same, blocking the calling thread. Never call it on an async thread.
     pub fn next_blocking(&mut self) -> Option<Event> {
-        unimplemented!()
+        loop {
+            if let Some(event) = self.cell.take_out() {
+                return event;
+            }
+            self.cell.wait_for_news();
+        }
     }
+}
+
+impl Drop for StreamEvents {
+    fn drop(&mut self) {
+        self.cell.abandon();
+    }
+}
+
+fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    thread::Builder::new()
+        .name(name)
+        .spawn(body)
+        .map(drop)
+        .map_err(|error| Error::Engine(format!("cannot start a thread: {error}")))
+}
+
+/// The shell's clock.
+#[expect(clippy::disallowed_methods, reason = "the pool owns the threads that listen, and their clock")]
+fn now() -> Instant {
+    Instant::now()
 }

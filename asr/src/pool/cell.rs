@@ -1,0 +1,298 @@
+//! One stream as the threads see it: what is queued for it, its listener, and what it has said.
+//!
+//! Three locks, each held for microseconds and never two of one kind: the inbox (writer and `ears`), the
+//! listener (`ears` and the worker that has its job), the outbox (whoever made events, and the reader).
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use media::frame::EAR_HZ;
+use tokio::sync::Notify;
+
+use super::{Closed, Shared, StreamConfig};
+use crate::{
+    event::Event,
+    listener::Listener,
+    recognizer::Hints,
+    vad::{
+        calm::Calm,
+        gate::WINDOW_SAMPLES,
+        silero,
+    },
+};
+
+/// Samples that wait for `ears`, at most: 4 s. More would only hide that listening is behind.
+pub(super) const INBOX_SAMPLES: usize = 4 * EAR_HZ as usize;
+
+/// Events that wait for their reader, at most. Partials are one per utterance, so this is minutes of talk.
+const OUTBOX_EVENTS: usize = 256;
+
+/// One stream.
+pub(super) struct Cell {
+    pub(super) id: u64,
+    pub(super) hints: Hints,
+    pub(super) live: bool,
+    shared: Arc<Shared>,
+    inbox: Mutex<Inbox>,
+    pub(super) inbox_room: Notify,
+    inbox_room_blocking: Condvar,
+    ear: Mutex<Ear>,
+    outbox: Mutex<Outbox>,
+    pub(super) outbox_news: Notify,
+    outbox_news_blocking: Condvar,
+    /// Whether it stands in the line for `ears`.
+    pub(super) is_ready: AtomicBool,
+    abandoned: AtomicBool,
+}
+
+/// What was pushed and not yet heard.
+#[derive(Default)]
+struct Inbox {
+    samples: VecDeque<f32>,
+    /// After how many of `samples` a final was asked for.
+    final_at: Option<usize>,
+    ended: bool,
+    ended_told: bool,
+}
+
+/// The listener with what only the threads know of it.
+pub(super) struct Ear {
+    pub(super) listener: Listener,
+    pub(super) voice: Voice,
+    /// When the newest window was taken from the inbox.
+    pub(super) heard_at: Instant,
+    /// Its place in the line for workers.
+    pub(super) due: Option<Instant>,
+}
+
+/// What voice activity detection remembers of the stream.
+#[derive(Default)]
+pub(super) struct Voice {
+    pub(super) state: silero::State,
+    pub(super) calm: Calm,
+}
+
+#[derive(Default)]
+struct Outbox {
+    events: VecDeque<Event>,
+    done: bool,
+}
+
+/// What `ears` takes from the inbox next.
+pub(super) enum Next {
+    /// A window, of which so many samples are real and the rest are zero.
+    Window([f32; WINDOW_SAMPLES], usize),
+    /// A final was asked for here.
+    Finalize,
+    /// The audio ends here.
+    End,
+    /// Nothing to do now.
+    Nothing,
+}
+
+impl Cell {
+    pub(super) fn new(id: u64, config: StreamConfig, shared: Arc<Shared>) -> Self {
+        Self {
+            id,
+            hints: config.hints.clone(),
+            live: config.live,
+            inbox: Mutex::default(),
+            inbox_room: Notify::new(),
+            inbox_room_blocking: Condvar::new(),
+            ear: Mutex::new(Ear {
+                listener: Listener::new(config, shared.info.window_max_s),
+                voice: Voice::default(),
+                heard_at: super::now(),
+                due: None,
+            }),
+            outbox: Mutex::default(),
+            outbox_news: Notify::new(),
+            outbox_news_blocking: Condvar::new(),
+            is_ready: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
+            shared,
+        }
+    }
+
+    /// Queues as many samples as there is room for.
+    pub(super) fn take_in(self: &Arc<Self>, samples: &[f32]) -> Result<usize, Closed> {
+        if self.is_abandoned() || self.shared.closing.load(Ordering::Relaxed) {
+            return Err(Closed);
+        }
+        let mut inbox = lock(&self.inbox);
+        let taken = samples.len().min(INBOX_SAMPLES.saturating_sub(inbox.samples.len()));
+        inbox.samples.extend(samples[..taken].iter().map(|s| if s.is_finite() { s.clamp(-1.0, 1.0) } else { 0.0 }));
+        let whole_window = inbox.samples.len() >= WINDOW_SAMPLES;
+        drop(inbox);
+        if whole_window {
+            self.shared.ready.add(self);
+        }
+        Ok(taken)
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        lock(&self.inbox).samples.len()
+    }
+
+    pub(super) fn wait_for_inbox(&self) {
+        let inbox = lock(&self.inbox);
+        let full = |inbox: &mut Inbox| {
+            inbox.samples.len() >= INBOX_SAMPLES && !self.is_abandoned() && !self.shared.closing.load(Ordering::Relaxed)
+        };
+        // The wait ends at the latest when the ears stop, which rings no bell of this stream.
+        let _ = self.inbox_room_blocking.wait_timeout_while(inbox, STOP_NOTICED_WITHIN, full);
+    }
+
+    pub(super) fn ask_final(self: &Arc<Self>) {
+        let mut inbox = lock(&self.inbox);
+        inbox.final_at = Some(inbox.samples.len());
+        drop(inbox);
+        self.shared.ready.add(self);
+    }
+
+    pub(super) fn end_input(self: &Arc<Self>) {
+        lock(&self.inbox).ended = true;
+        self.shared.ready.add(self);
+    }
+
+    /// The reader is gone: whatever is queued or being decoded is of no use.
+    pub(super) fn abandon(self: &Arc<Self>) {
+        self.abandoned.store(true, Ordering::SeqCst);
+        lock(&self.inbox).samples.clear();
+        self.inbox_room.notify_one();
+        self.inbox_room_blocking.notify_one();
+        self.shared.wanted.forget(self);
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn ear(&self) -> MutexGuard<'_, Ear> {
+        lock(&self.ear)
+    }
+
+    /// Takes the next window or mark from the inbox. A window before a mark may be short.
+    pub(super) fn next(&self) -> Next {
+        let mut inbox = lock(&self.inbox);
+        let until_mark = inbox.final_at.unwrap_or(inbox.samples.len());
+        if until_mark == 0 && inbox.final_at.take().is_some() {
+            return Next::Finalize;
+        }
+        let marked = inbox.final_at.is_some() || inbox.ended;
+        if until_mark < WINDOW_SAMPLES && !(marked && until_mark > 0) {
+            if inbox.ended && inbox.samples.is_empty() && !inbox.ended_told {
+                inbox.ended_told = true;
+                return Next::End;
+            }
+            return Next::Nothing;
+        }
+        let count = until_mark.min(WINDOW_SAMPLES);
+        let mut window = [0.0; WINDOW_SAMPLES];
+        for (slot, sample) in window.iter_mut().zip(inbox.samples.drain(..count)) {
+            *slot = sample;
+        }
+        if let Some(at) = &mut inbox.final_at {
+            *at -= count;
+        }
+        drop(inbox);
+        self.inbox_room.notify_one();
+        self.inbox_room_blocking.notify_one();
+        Next::Window(window, count)
+    }
+
+    /// Whether nothing more should be heard for now: the reader or the decoders are behind.
+    pub(super) fn is_stalled(&self, ear: &Ear) -> bool {
+        let reader_behind = lock(&self.outbox).events.len() >= OUTBOX_EVENTS;
+        reader_behind || (!self.live && ear.listener.is_backed_up())
+    }
+
+    /// Moves what the listener said to the reader, and its next wish to the workers.
+    pub(super) fn publish(self: &Arc<Self>, ear: &mut Ear, now: Instant) {
+        let mut outbox = lock(&self.outbox);
+        let mut news = false;
+        while let Some(event) = ear.listener.poll() {
+            news = true;
+            if let Event::Lost { .. } = event {
+                self.shared.lost.fetch_add(1, Ordering::Relaxed);
+                metrics::counter!("harmony_drops_total", "crossing" => "ears_lost").increment(1);
+            }
+            match outbox.events.back_mut() {
+                Some(unread) if is_newer(unread, &event) => *unread = event,
+                _ => outbox.events.push_back(event),
+            }
+        }
+        if ear.listener.is_done() {
+            outbox.done = true;
+            news = true;
+        }
+        drop(outbox);
+        if news {
+            self.outbox_news.notify_one();
+            self.outbox_news_blocking.notify_one();
+        }
+        let dropped = ear.listener.take_partials_dropped();
+        if dropped > 0 {
+            self.shared.partials_dropped.fetch_add(dropped, Ordering::Relaxed);
+            metrics::counter!("harmony_drops_total", "crossing" => "partials").increment(dropped);
+        }
+        let due = if self.is_abandoned() { None } else { ear.listener.due(now) };
+        if due != ear.due {
+            self.shared.wanted.put(self, ear.due, due);
+            ear.due = due;
+        }
+    }
+
+    /// The next event; `Some(None)` after the last, `None` when there is none yet.
+    pub(super) fn take_out(self: &Arc<Self>) -> Option<Option<Event>> {
+        let mut outbox = lock(&self.outbox);
+        let event = outbox.events.pop_front();
+        let drained = outbox.events.len() == OUTBOX_EVENTS / 2;
+        let done = outbox.done || self.shared.closing.load(Ordering::SeqCst);
+        drop(outbox);
+        if drained {
+            self.shared.ready.add(self);
+        }
+        match event {
+            Some(event) => Some(Some(event)),
+            None => done.then_some(None),
+        }
+    }
+
+    pub(super) fn wait_for_news(&self) {
+        let outbox = lock(&self.outbox);
+        let quiet = |outbox: &mut Outbox| {
+            outbox.events.is_empty() && !outbox.done && !self.shared.closing.load(Ordering::Relaxed)
+        };
+        let _ = self.outbox_news_blocking.wait_timeout_while(outbox, STOP_NOTICED_WITHIN, quiet);
+    }
+}
+
+impl Drop for Cell {
+    fn drop(&mut self) {
+        self.shared.streams.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Whether `event` makes an unread partial of the same utterance worthless.
+fn is_newer(unread: &Event, event: &Event) -> bool {
+    match (unread, event) {
+        (Event::Partial { utterance: old, .. }, Event::Partial { utterance: new, .. }) => old == new,
+        _ => false,
+    }
+}
+
+/// A thread of the pool that panics is a broken promise of ours, but the data under a lock is still whole:
+/// every critical section here leaves it so.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Blocking waits look up this often whether the ears are stopping.
+const STOP_NOTICED_WITHIN: std::time::Duration = std::time::Duration::from_millis(100);

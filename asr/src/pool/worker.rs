@@ -1,0 +1,107 @@
+//! A decoder thread: takes the stream whose decode is due first, decodes, hands the answer back.
+//!
+//! Finals come before partials because their due time lies in the past; a stream stands in the line once, so
+//! a partial that waited is simply made later from more audio, and counted as dropped by its listener.
+
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, PoisonError, atomic::Ordering},
+    time::Instant,
+};
+
+use super::{
+    Shared,
+    cell::{Cell, lock},
+    now,
+};
+use crate::recognizer::{Decoder, Error, Recognizer};
+
+/// The line of streams that want a decode, the earliest due first.
+#[derive(Default)]
+pub(super) struct Wanted {
+    line: Mutex<BTreeMap<(Instant, u64), Arc<Cell>>>,
+    bell: Condvar,
+}
+
+impl Wanted {
+    /// Moves a stream from its old place in the line to its new one.
+    pub(super) fn put(&self, cell: &Arc<Cell>, old: Option<Instant>, new: Option<Instant>) {
+        let mut line = lock(&self.line);
+        if let Some(old) = old {
+            line.remove(&(old, cell.id));
+        }
+        if let Some(new) = new {
+            line.insert((new, cell.id), cell.clone());
+            self.bell.notify_one();
+        }
+    }
+
+    /// Takes a stream out of the line whose reader is gone.
+    pub(super) fn forget(&self, cell: &Arc<Cell>) {
+        lock(&self.line).retain(|_, waiting| waiting.id != cell.id);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        lock(&self.line).len()
+    }
+
+    pub(super) fn wake_all(&self) {
+        let _line = lock(&self.line);
+        self.bell.notify_all();
+    }
+
+    fn take(&self, shared: &Shared) -> Option<Arc<Cell>> {
+        let line = lock(&self.line);
+        let mut line = self
+            .bell
+            .wait_while(line, |line| line.is_empty() && !shared.closing.load(Ordering::SeqCst))
+            .unwrap_or_else(PoisonError::into_inner);
+        if shared.closing.load(Ordering::SeqCst) {
+            return None;
+        }
+        line.pop_first().map(|(_, cell)| cell)
+    }
+}
+
+/// Runs until the ears stop.
+pub(super) fn run(shared: &Shared, recognizer: &dyn Recognizer, mut decoder: Box<dyn Decoder>) {
+    while let Some(cell) = shared.wanted.take(shared) {
+        let mut ear = cell.ear();
+        ear.due = None;
+        if cell.is_abandoned() {
+            continue;
+        }
+        let taken_at = now();
+        let Some(job) = ear.listener.take_job(taken_at) else {
+            cell.publish(&mut ear, taken_at);
+            continue;
+        };
+        let heard_at = ear.heard_at;
+        drop(ear);
+
+        let answer = catch_unwind(AssertUnwindSafe(|| decoder.decode(&job.audio, &cell.hints, &job.abort)))
+            .unwrap_or_else(|_| Err(Error::Engine("the decoder panicked".to_owned())));
+        let done_at = now();
+        if let Err(Error::Engine(why)) = &answer {
+            tracing::error!(why, "a window could not be decoded");
+            // Its state is not to be trusted any more. Without a new one the old must do.
+            match recognizer.decoder() {
+                Ok(fresh) => decoder = fresh,
+                Err(error) => tracing::error!(%error, "no new decoder"),
+            }
+        }
+        let stage = if job.is_final { "asr_final" } else { "asr_partial" };
+        metrics::histogram!("harmony_stage_seconds", "stage" => stage).record(done_at - taken_at);
+        if cell.live {
+            metrics::histogram!("harmony_stage_seconds", "stage" => "ear_to_text").record(done_at - heard_at);
+        }
+
+        let mut ear = cell.ear();
+        ear.listener.decoded(job.id, answer, done_at - taken_at);
+        cell.publish(&mut ear, done_at);
+        drop(ear);
+        // A file that waited for the decoders goes on.
+        shared.ready.add(&cell);
+    }
+}

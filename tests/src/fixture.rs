@@ -1,0 +1,47 @@
+//! Where tests find real recordings and real models, and how they say that one is absent.
+//!
+//! Recordings lie in `shared/` beside the checkout, models in the folder that `harmony models fetch` fills.
+//! A test that needs what is not there prints `skipped: why` and returns.
+
+use std::path::{Path, PathBuf};
+
+/// A file or folder of the recordings, or the reason to skip.
+pub fn recording(name: &str) -> Result<PathBuf, String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(name);
+    if path.exists() { Ok(path) } else { Err(format!("skipped: the recording {name} is not beside the checkout")) }
+}
+
+/// A file or folder of the models, or the reason to skip.
+pub fn model(name: &str) -> Result<PathBuf, String> {
+    let folder = std::env::var_os("HARMONY_MODELS_DIR").map(PathBuf::from).or_else(|| {
+        let data = std::env::var_os("XDG_DATA_HOME")
+            .map(PathBuf::from)
+            .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share")))?;
+        Some(data.join("harmony/models"))
+    });
+    let path = folder.ok_or("skipped: there is no home folder to look for models in")?.join(name);
+    if path.exists() { Ok(path) } else { Err(format!("skipped: {name} is not there; `harmony models fetch` brings it")) }
+}
+
+/// The shared library of ONNX Runtime, or the reason to skip.
+pub fn onnx_library() -> Result<PathBuf, String> {
+    let folder = model("onnxruntime")?;
+    std::fs::read_dir(&folder)
+        .map_err(|error| format!("skipped: {}: {error}", folder.display()))?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libonnxruntime.so")))
+        .ok_or_else(|| "skipped: ONNX Runtime is not there; `harmony models fetch` brings it".to_owned())
+}
+
+/// A 16-bit WAV file's first channel as f32 in [-1, 1], which must be at 16 kHz.
+///
+/// # Panics
+/// When the file is no such WAV: a test's own data is broken.
+pub fn wav_16k(path: &Path) -> Vec<f32> {
+    let mut reader = hound::WavReader::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let spec = reader.spec();
+    assert_eq!((spec.sample_rate, spec.bits_per_sample), (16_000, 16), "{}", path.display());
+    let samples: Result<Vec<i16>, _> = reader.samples::<i16>().step_by(usize::from(spec.channels)).collect();
+    samples.expect("the file is whole").into_iter().map(|s| f32::from(s) / 32768.0).collect()
+}
