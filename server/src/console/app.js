@@ -1,0 +1,302 @@
+// The console: wires what a person touches to the microphone, the server and the views.
+//
+// Two connections at most are open: the events of the room on show, and the sound this page sends. Speaking
+// into a page that shows no room of its own opens one. Everything below reacts to events; nothing polls but
+// the list of rooms.
+
+import { AudioSocket } from "./audio-socket.js";
+import { Conversation } from "./conversation.js";
+import { engine_label, fill_languages, look_at_engine } from "./engine.js";
+import { build, save } from "./export.js";
+import { send_file } from "./file-send.js";
+import { clock, current_language, now_time, on_language, speak, t } from "./i18n.js";
+import { Latency } from "./latency.js";
+import { Meter } from "./meter.js";
+import { Microphone, NoMicrophone } from "./microphone.js";
+import { Notes } from "./notes.js";
+import { Notice, about_microphone, about_models, about_server } from "./notice.js";
+import { Rooms, title_of } from "./rooms.js";
+import { on_key_wanted, request } from "./server.js";
+import { Transcript } from "./transcript.js";
+
+const $ = (id) => document.getElementById(id);
+const notice = new Notice($("notice"));
+const meter = new Meter($("meter"));
+const latency = new Latency({ partial: $("latency-partial"), final: $("latency-final"), chart: $("sparkline") });
+const transcript = new Transcript({ lines: $("lines"), spoken: $("spoken"), welcome: $("welcome"), to_live: $("to-live") });
+const notes = new Notes({ on_evidence: show_evidence, on_count: (count) => ($("notes-count").textContent = count || "") });
+const rooms = new Rooms({
+  list: $("rooms"), empty: $("rooms-empty"), on_open: open_room,
+  on_error: (error) => notice.show(about_server(error)), on_reached: () => notice.clear("reach"),
+});
+const conversation = new Conversation({ transcript, notes, latency, captured_ms_of, on_state: show_link, on_change: show_room });
+
+let engine = null;
+// What sounds: `{microphone, socket, started_ms, room}` while listening.
+let listening = null;
+let sending = null;
+let link = { state: "idle", details: {} };
+
+// Rooms
+
+function open_room(id) {
+  if (listening && listening.room !== id) stop_listening();
+  notice.clear("room");
+  rooms.choose(id);
+  conversation.open(id);
+  if (id === null) show_link("idle");
+  go("conversation");
+}
+
+async function new_room(title) {
+  const room = await request("POST", "/api/rooms", { title });
+  open_room(room.id);
+  await rooms.look();
+  return room.id;
+}
+
+function show_room() {
+  const room = rooms.find(conversation.room);
+  $("room-title").textContent = conversation.room === null ? t("room_none") : title_of(room ?? { id: conversation.room });
+  const names = [...new Set(conversation.participants.values())];
+  const parts = conversation.room === null ? [] : [clock(conversation.heard_s), ...names.slice(0, 4)];
+  $("room-meta").textContent = parts.join(" · ");
+  $("export").hidden = transcript.finals.length === 0;
+}
+
+// Sound
+
+function audio_path(room, more) {
+  const query = new URLSearchParams({ participant: more.name, ...more.spec });
+  if ($("language").value) query.set("language", $("language").value);
+  return `/api/rooms/${encodeURIComponent(room)}/audio?${query}`;
+}
+
+// A name is asked for nowhere: who gives one is called by it, and it is remembered.
+function own_name() {
+  return $("name").value.trim() || t("guest");
+}
+
+async function start_listening() {
+  $("mic").disabled = true;
+  notice.clear();
+  const waiting = [];
+  const started = { microphone: null, socket: null, started_ms: performance.now(), room: null };
+  try {
+    started.microphone = await Microphone.open({
+      // What is said while the room opens waits here: a second or so.
+      on_frame: (frame) => {
+        meter.push(frame.rms);
+        if (started.socket) started.socket.push(frame);
+        else waiting.push(frame);
+      },
+      on_end: () => stop_listening(),
+    });
+    started.started_ms = performance.now();
+    // A room that is on show and was opened by this page goes on; any other keeps to itself.
+    started.room = own_rooms.has(conversation.room) ? conversation.room : await new_room(t("room_mic", { time: now_time() }));
+    own_rooms.add(started.room);
+    const spec = { encoding: "linear16", sample_rate: started.microphone.rate_hz, channels: 1 };
+    started.socket = new AudioSocket(audio_path(started.room, { name: own_name(), spec }), {
+      on_state: show_link_now,
+      on_refused: (error) => {
+        stop_listening();
+        notice.show(about_server(error));
+      },
+      on_dropped: (seconds) => note_dropped(seconds),
+    });
+    waiting.forEach((frame) => started.socket.push(frame));
+    listening = started;
+  } catch (error) {
+    started.microphone?.close();
+    notice.show(error instanceof NoMicrophone ? about_microphone(error.reason) : about_server(error));
+  }
+  $("mic").disabled = false;
+  show_mic();
+}
+
+const own_rooms = new Set();
+let dropped_s = 0;
+
+// Frames are dropped one by one; a person is told once a second of them is gone.
+function note_dropped(seconds) {
+  dropped_s += seconds;
+  if (dropped_s < 1) return;
+  transcript.remark(t("lost", { s: dropped_s.toFixed(1), why: t("lost_network") }), conversation.heard_s);
+  dropped_s = 0;
+}
+
+function stop_listening() {
+  if (!listening) return;
+  const { microphone, socket } = listening;
+  listening = null;
+  microphone.close();
+  socket.finish();
+  meter.clear();
+  show_mic();
+}
+
+function captured_ms_of(event) {
+  const socket = listening?.socket ?? last_socket;
+  if (listening) last_socket = listening.socket;
+  if (!socket || socket.participant !== event.participant) return null;
+  return socket.captured_ms_at(event.words.at(-1)?.end_s ?? event.end_s);
+}
+let last_socket = null;
+
+function show_mic() {
+  const on = listening !== null;
+  $("mic").setAttribute("aria-pressed", String(on));
+  $("mic-text").textContent = t(on ? "mic_stop" : "mic_start");
+  $("mic").title = t(on ? "mic_stop" : "mic_start");
+  show_link_now();
+  tick();
+}
+
+function tick() {
+  if (!listening) return;
+  $("clock").textContent = clock((performance.now() - listening.started_ms) / 1000);
+  setTimeout(tick, 250);
+}
+
+async function take_file(file) {
+  if (!file || sending) return;
+  notice.clear();
+  sending = new AbortController();
+  $("progress").hidden = false;
+  $("progress-name").textContent = file.name;
+  const on_progress = (share) => ($("progress-bar").value = share);
+  on_progress(0);
+  try {
+    const room = await new_room(file.name);
+    await send_file(audio_path(room, { name: t("speaker"), spec: {} }), file, { on_progress, signal: sending.signal });
+  } catch (error) {
+    notice.show(error.status === 0 && error.code === "unreachable" ? about_server(error) : about_file(error));
+  }
+  sending = null;
+  $("progress").hidden = true;
+  $("file").value = "";
+}
+
+function about_file(error) {
+  const message = about_server(error);
+  return message.title === "e_other_title" ? { ...message, title: "e_file_title" } : message;
+}
+
+// What the page says of itself
+
+function show_link(state, details = {}) {
+  link = { state, details };
+  if (state === "refused") notice.show(about_server(details));
+  show_link_now();
+}
+
+function show_link_now() {
+  const state = link.state === "live" && listening ? "listening" : { refused: "offline", closed: "idle" }[link.state] ?? link.state;
+  $("link").dataset.state = state;
+  $("link-text").textContent = t(`link_${state}`, { s: Math.ceil((link.details.wait_ms ?? 0) / 1000) });
+}
+
+function show_engine() {
+  $("engine").textContent = engine ? engine_label(engine) : "";
+  $("engine").title = engine?.model ?? "";
+  fill_languages($("language"), engine);
+}
+
+async function look_around() {
+  try {
+    const found = await look_at_engine();
+    engine = found.engine;
+    if (found.missing) notice.show(about_models(found.hint));
+    show_engine();
+  } catch (error) {
+    notice.show(about_server(error));
+  }
+  await rooms.look();
+  show_room();
+}
+
+function show_evidence({ start_s, end_s, participant }) {
+  go("conversation");
+  transcript.reveal(start_s, end_s, participant);
+}
+
+function go(pane) {
+  document.body.dataset.pane = pane;
+  for (const button of document.querySelectorAll("[data-go]")) {
+    if (button.dataset.go === pane) button.setAttribute("aria-current", "true");
+    else button.removeAttribute("aria-current");
+  }
+}
+
+function ask_key(was_wrong) {
+  $("key-error").hidden = !was_wrong;
+  $("key-error").textContent = t("key_wrong");
+  $("key").value = "";
+  $("key-dialog").showModal();
+  return new Promise((resolve) => {
+    $("key-dialog").addEventListener("close", () => resolve($("key").value.trim() || null), { once: true });
+  });
+}
+
+// What a person does
+
+$("mic").addEventListener("click", () => (listening ? stop_listening() : start_listening()));
+$("room-new").addEventListener("click", () => open_room(null));
+$("file-open").addEventListener("click", () => $("file").click());
+$("file").addEventListener("change", () => take_file($("file").files[0]));
+$("progress-cancel").addEventListener("click", () => sending?.abort());
+$("language").addEventListener("change", () => {
+  if (!listening) return;
+  stop_listening();
+  start_listening();
+});
+for (const tag of ["de", "en"]) $(`ui-${tag}`).addEventListener("click", () => speak(tag));
+for (const button of document.querySelectorAll("[data-go]")) button.addEventListener("click", () => go(button.dataset.go));
+for (const button of document.querySelectorAll("[data-export]")) {
+  button.addEventListener("click", () => {
+    $("export").open = false;
+    const kept = { action_items: notes.actions(), decisions: [...notes.kept.decisions.values()], questions: [...notes.kept.questions.values()] };
+    save(build(button.dataset.export, { title: $("room-title").textContent, finals: transcript.finals, notes: kept }));
+  });
+}
+addEventListener("click", (event) => {
+  if (!event.target.closest("#export")) $("export").open = false;
+});
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape") $("export").open = false;
+});
+
+let inside = 0;
+addEventListener("dragenter", (event) => {
+  if (!event.dataTransfer?.types.includes("Files")) return;
+  inside += 1;
+  $("drop").hidden = false;
+});
+addEventListener("dragleave", () => {
+  inside = Math.max(0, inside - 1);
+  $("drop").hidden = inside === 0;
+});
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  inside = 0;
+  $("drop").hidden = true;
+  take_file(event.dataTransfer?.files[0]);
+});
+
+const NAME = "harmony.name";
+$("name").value = localStorage.getItem(NAME) ?? "";
+$("name").addEventListener("change", () => localStorage.setItem(NAME, $("name").value.trim()));
+
+on_key_wanted(ask_key);
+on_language(() => {
+  for (const tag of ["de", "en"]) $(`ui-${tag}`).setAttribute("aria-pressed", String(tag === current_language()));
+  $("name").placeholder = t("guest");
+  $("latency-partial").closest("section").title = t("latency_note");
+  show_engine();
+  show_room();
+  show_mic();
+});
+speak(current_language());
+look_around();

@@ -1,0 +1,62 @@
+// One room as a person sees it: its events become words, notes and remarks, wherever they come from.
+//
+// Holds the event stream of the room that is shown. Sound goes in elsewhere; what it needs to tell how old a
+// word is comes through `captured_ms_of`.
+
+import { EventStream } from "./event-stream.js";
+import { t } from "./i18n.js";
+
+export class Conversation {
+  /** `captured_ms_of(event)` answers when the event's last word was captured here, or null. */
+  constructor({ transcript, notes, latency, captured_ms_of, on_state, on_change }) {
+    Object.assign(this, { transcript, notes, latency, captured_ms_of, on_state, on_change });
+    Object.assign(this, { room: null, stream: null, participants: new Map(), heard_s: 0, words: 0 });
+  }
+
+  /** Shows a room from its beginning; null shows an empty page. */
+  open(room) {
+    this.stream?.close();
+    Object.assign(this, { room, stream: null, heard_s: 0, words: 0 });
+    this.participants.clear();
+    this.transcript.clear();
+    this.notes.clear();
+    this.latency.clear();
+    this.on_change();
+    if (room === null) return;
+    this.stream = new EventStream(room, { on_event: (event) => this.take(event), on_state: this.on_state });
+  }
+
+  take(event) {
+    if (this.notes.take(event)) return;
+    const take = this.takes[event.type];
+    if (!take) return;
+    take.call(this, event);
+    this.on_change();
+  }
+
+  takes = {
+    "transcript.partial"(event) {
+      this.transcript.partial(event);
+      this.measure(event);
+    },
+    "transcript.final"(event) {
+      this.transcript.final(event);
+      this.measure(event);
+      this.words += event.words.length;
+    },
+    "transcript.lost"({ start_s, end_s, why }) {
+      this.transcript.remark(t("lost", { s: Math.max(0.1, end_s - start_s).toFixed(1), why: t(`lost_${why}`) }), end_s);
+    },
+    "participant.joined"({ participant, name, at_s }) {
+      // A room's first voice needs no announcement, nor does one that comes back.
+      const known = [...this.participants.values()].includes(name);
+      if (this.participants.size > 0 && !known) this.transcript.remark(t("joined", { name }), at_s);
+      this.participants.set(participant, name);
+    },
+  };
+
+  measure(event) {
+    this.heard_s = Math.max(this.heard_s, event.end_s);
+    this.latency.note(event, this.captured_ms_of(event), performance.now());
+  }
+}

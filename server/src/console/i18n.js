@@ -1,0 +1,151 @@
+// The words of the page in German and English, and how times and days are written in each.
+//
+// The page starts in the browser's language; a choice made with the switch is remembered. Elements name
+// their words by `data-text` (content) and `data-label` (accessible name); everything else asks `t`.
+
+const words = {
+  en: {
+    skip: "Skip to the transcript", page_language: "Language of this page", dismiss: "Dismiss", cancel: "Cancel",
+    rooms: "Rooms", room_new: "New", rooms_empty: "No rooms yet. Speaking or sending a file opens one.",
+    room_live: "live", room_over: "ended", room_untitled: "Room {id}", room_mic: "Microphone, {time}", room_none: "New conversation",
+    transcript: "Transcript", notes: "Notes", views: "Views", to_live: "Latest words",
+    welcome_title: "Speak, and read along.",
+    welcome_text: "Press the microphone or drop a recording anywhere on this page. What you say stays on this server.",
+    actions: "Action items", actions_empty: "Tasks appear here as people take them on, each with the words that prove it.",
+    decisions: "Decisions", questions: "Questions", none_yet: "None yet.",
+    owner_none: "No owner", due: "due {day}", evidence: "Said at {time}", owner_team: "Everybody", agreed: "agreed", answered: "answered",
+    latency: "From ear to text", latency_partial: "Live words", latency_final: "Settled", latency_chart: "Latency of the latest words",
+    latency_note: "Measured in this browser, from the end of a word at the microphone to its text on the page.",
+    latency_at: "{ms} ms", latency_chart_value: "Live words after {partial}, settled after {final}, over {count} results",
+    file: "File", drop_here: "Drop to transcribe", file_sending: "{name}", level: "Microphone level",
+    mic_start: "Start listening", mic_stop: "Stop listening", your_name: "Your name", guest: "Guest", spoken_language: "Spoken language",
+    language_auto: "Detect language", speaker: "Speaker", time_of: "Times of the sentence at {time}",
+    sentence_times: "{start} to {end} · {count} words · {confidence} % sure", word_times: "“{word}” {start} to {end} · {confidence} % sure",
+    export: "Export", export_text: "Text", export_srt: "Subtitles (SRT)", export_json: "JSON",
+    link_idle: "Ready", link_connecting: "Connecting", link_live: "Live", link_listening: "Listening",
+    link_waiting: "Reconnecting in {s} s", link_offline: "Offline", link_ended: "Ended",
+    lost: "{s} s were not heard ({why}).", lost_overload: "the server was busy", lost_recognizer: "the recognizer failed", lost_network: "the connection was too slow",
+    joined: "{name} joined", left: "{name} left",
+    key_title: "This server asks for a key", key_text: "Your administrator made one with “harmony keys create”. It is kept until you close this tab.",
+    key_label: "API key", key_use: "Continue", key_wrong: "The server does not know this key.",
+    e_mic_title: "The microphone is not available", e_mic_refused: "The browser was told not to use it. Allow the microphone for this page in the address bar and try again.",
+    e_mic_none: "No microphone was found. Plug one in, or drop a recording here.",
+    e_mic_busy: "Another program is using the microphone. Close it there and try again.",
+    e_mic_insecure: "Browsers give the microphone only to pages on https or on localhost. Sending a file works here.",
+    e_models_title: "No speech model is installed", e_models: "Run this command on the server, then reload the page.",
+    e_full_title: "The server is full", e_full: "Every place is taken. Try again in {s} seconds.", e_full_soon: "Every place is taken. Try again in a moment.",
+    e_gone_title: "This room is gone", e_gone: "It has been closed or forgotten. Start a new one.",
+    e_reach_title: "The server does not answer", e_reach: "Check that harmony is still running. The page goes on trying.",
+    e_file_title: "This file could not be read", e_other_title: "That did not work", e_draining_title: "The server is shutting down",
+  },
+  de: {
+    skip: "Zum Transkript springen", page_language: "Sprache dieser Seite", dismiss: "Schließen", cancel: "Abbrechen",
+    rooms: "Räume", room_new: "Neu", rooms_empty: "Noch keine Räume. Wer spricht oder eine Datei sendet, öffnet einen.",
+    room_live: "live", room_over: "beendet", room_untitled: "Raum {id}", room_mic: "Mikrofon, {time}", room_none: "Neues Gespräch",
+    transcript: "Transkript", notes: "Notizen", views: "Ansichten", to_live: "Neueste Worte",
+    welcome_title: "Sprechen und mitlesen.",
+    welcome_text: "Tippen Sie auf das Mikrofon oder ziehen Sie eine Aufnahme auf diese Seite. Was Sie sagen, bleibt auf diesem Server.",
+    actions: "Aufgaben", actions_empty: "Aufgaben erscheinen hier, sobald jemand sie übernimmt, jede mit den Worten, die sie belegen.",
+    decisions: "Entscheidungen", questions: "Fragen", none_yet: "Noch keine.",
+    owner_none: "Niemand genannt", due: "bis {day}", evidence: "Gesagt bei {time}", owner_team: "Alle", agreed: "zugesagt", answered: "beantwortet",
+    latency: "Vom Ohr zum Text", latency_partial: "Live-Worte", latency_final: "Endgültig", latency_chart: "Verzögerung der letzten Worte",
+    latency_note: "In diesem Browser gemessen: vom Ende eines Wortes am Mikrofon bis zu seinem Text auf der Seite.",
+    latency_at: "{ms} ms", latency_chart_value: "Live-Worte nach {partial}, endgültig nach {final}, über {count} Ergebnisse",
+    file: "Datei", drop_here: "Zum Transkribieren loslassen", file_sending: "{name}", level: "Mikrofonpegel",
+    mic_start: "Zuhören beginnen", mic_stop: "Zuhören beenden", your_name: "Ihr Name", guest: "Gast", spoken_language: "Gesprochene Sprache",
+    language_auto: "Sprache erkennen", speaker: "Stimme", time_of: "Zeiten des Satzes bei {time}",
+    sentence_times: "{start} bis {end} · {count} Wörter · {confidence} % sicher", word_times: "„{word}“ {start} bis {end} · {confidence} % sicher",
+    export: "Exportieren", export_text: "Text", export_srt: "Untertitel (SRT)", export_json: "JSON",
+    link_idle: "Bereit", link_connecting: "Verbinde", link_live: "Live", link_listening: "Hört zu",
+    link_waiting: "Neuer Versuch in {s} s", link_offline: "Getrennt", link_ended: "Beendet",
+    lost: "{s} s wurden nicht gehört ({why}).", lost_overload: "der Server war ausgelastet", lost_recognizer: "die Erkennung ist gescheitert", lost_network: "die Verbindung war zu langsam",
+    joined: "{name} ist dabei", left: "{name} ist gegangen",
+    key_title: "Dieser Server verlangt einen Schlüssel", key_text: "Ihre Verwaltung erzeugt ihn mit „harmony keys create“. Er bleibt, bis Sie diesen Tab schließen.",
+    key_label: "API-Schlüssel", key_use: "Weiter", key_wrong: "Der Server kennt diesen Schlüssel nicht.",
+    e_mic_title: "Das Mikrofon ist nicht verfügbar", e_mic_refused: "Der Browser darf es nicht benutzen. Erlauben Sie das Mikrofon für diese Seite in der Adressleiste und versuchen Sie es erneut.",
+    e_mic_none: "Es wurde kein Mikrofon gefunden. Schließen Sie eines an oder ziehen Sie eine Aufnahme hierher.",
+    e_mic_busy: "Ein anderes Programm benutzt das Mikrofon. Beenden Sie es dort und versuchen Sie es erneut.",
+    e_mic_insecure: "Browser geben das Mikrofon nur an Seiten über https oder localhost. Eine Datei zu senden geht auch hier.",
+    e_models_title: "Kein Sprachmodell installiert", e_models: "Führen Sie diesen Befehl auf dem Server aus und laden Sie die Seite neu.",
+    e_full_title: "Der Server ist voll", e_full: "Alle Plätze sind belegt. Versuchen Sie es in {s} Sekunden erneut.", e_full_soon: "Alle Plätze sind belegt. Versuchen Sie es gleich noch einmal.",
+    e_gone_title: "Diesen Raum gibt es nicht mehr", e_gone: "Er wurde geschlossen oder vergessen. Beginnen Sie einen neuen.",
+    e_reach_title: "Der Server antwortet nicht", e_reach: "Prüfen Sie, ob harmony noch läuft. Die Seite versucht es weiter.",
+    e_file_title: "Diese Datei ließ sich nicht lesen", e_other_title: "Das hat nicht geklappt", e_draining_title: "Der Server fährt herunter",
+  },
+};
+
+const REMEMBERED = "harmony.language";
+let language = begin();
+const listeners = new Set();
+
+function begin() {
+  const remembered = localStorage.getItem(REMEMBERED);
+  if (remembered in words) return remembered;
+  const wanted = (navigator.languages ?? [navigator.language]).map((tag) => tag.slice(0, 2));
+  return wanted.find((tag) => tag in words) ?? "en";
+}
+
+export function current_language() {
+  return language;
+}
+
+/** The words for `key`, with `{name}` replaced from `values`. */
+export function t(key, values = {}) {
+  const text = words[language][key] ?? words.en[key] ?? key;
+  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}
+
+/** Calls `listener` whenever the language changes. */
+export function on_language(listener) {
+  listeners.add(listener);
+}
+
+/** Changes the language, remembers it and writes the page anew. */
+export function speak(tag) {
+  language = tag;
+  localStorage.setItem(REMEMBERED, tag);
+  translate_page();
+  for (const listener of listeners) listener();
+}
+
+/** Writes every element that names its words. */
+function translate_page() {
+  document.documentElement.lang = language;
+  for (const element of document.querySelectorAll("[data-text]")) element.textContent = t(element.dataset.text);
+  for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", t(element.dataset.label));
+}
+
+/** `73.4` as `1:13`; hours appear when they are needed. */
+export function clock(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const pad = (n) => String(n).padStart(2, "0");
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  return hours > 0 ? `${hours}:${pad(minutes)}:${pad(rest)}` : `${minutes}:${pad(rest)}`;
+}
+
+/** `73.42` as `1:13.42`, for a word's own times. */
+export function fine_clock(seconds) {
+  const hundredths = String(Math.floor((Math.max(0, seconds) % 1) * 100)).padStart(2, "0");
+  return `${clock(seconds)}${language === "de" ? "," : "."}${hundredths}`;
+}
+
+/** An ISO day as people write it: `Friday, 6 March`. What is no day is shown as it came. */
+export function day(iso) {
+  const parsed = new Date(`${iso}T12:00:00`);
+  if (Number.isNaN(parsed.getTime())) return iso;
+  return parsed.toLocaleDateString(language === "de" ? "de-DE" : "en-GB", { weekday: "short", day: "numeric", month: "short" });
+}
+
+/** The hour of the day, for the name of a new room. */
+export function now_time() {
+  return new Date().toLocaleTimeString(language === "de" ? "de-DE" : "en-GB", { hour: "2-digit", minute: "2-digit" });
+}
+
+/** A language's own name for a person: `en` as `English` or `Englisch`. */
+export function language_name(tag) {
+  try {
+    return new Intl.DisplayNames([language], { type: "language" }).of(tag) ?? tag;
+  } catch {
+    return tag;
+  }
+}
