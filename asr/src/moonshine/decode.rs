@@ -5,6 +5,7 @@
 //! tokens is bounded by the length of the sound, so a window's cost is bounded too.
 
 use std::{
+    ops::Range,
     path::Path,
     sync::{
         Arc,
@@ -13,7 +14,8 @@ use std::{
 };
 
 use super::{
-    align,
+    align::{self, Attention},
+    attention,
     tokens::{self, Vocabulary},
 };
 use crate::{
@@ -31,6 +33,10 @@ const SHORTEST_SAMPLES: usize = RATE_HZ / 4;
 const TOKENS_PER_S: f32 = 6.5;
 const TOKENS_SPARE: usize = 4;
 
+/// The shape of keys and values, per layer, in all sizes of Moonshine's first generation.
+const HEADS: usize = 8;
+const HEAD_SIZE: usize = 36;
+
 /// The two sessions of one worker.
 #[derive(Debug)]
 pub(super) struct Greedy {
@@ -39,9 +45,10 @@ pub(super) struct Greedy {
     decoder: Session,
     first: Selection,
     next: Selection,
+    look: Selection,
     layers: usize,
-    heads: usize,
-    head_size: usize,
+    /// Layers whose cross-attention the graph shows.
+    shown: Range<usize>,
     vocabulary: Arc<Vocabulary>,
     mask: Vec<i64>,
     padded: Vec<f32>,
@@ -54,6 +61,8 @@ struct Heard {
     logprobs: Vec<f32>,
     /// Of the end mark, where it was reached.
     end_logprob: Option<f32>,
+    /// Where each token listened; empty when the graph does not show it.
+    attention: Attention,
 }
 
 impl Greedy {
@@ -64,17 +73,17 @@ impl Greedy {
             return Err(onnx::model_error(&encoder_path, "not a Moonshine encoder"));
         }
         let decoder_path = folder.join("decoder_model_merged.ort");
-        let decoder = library.session(&decoder_path, &onnx::read_model(&decoder_path)?)?;
-        let layers = check_decoder(&decoder).map_err(|why| onnx::model_error(&decoder_path, why))?;
+        let published = onnx::read_model(&decoder_path)?;
+        let (decoder, layers, shown) = open_decoder(library, &decoder_path, published)?;
         let mut greedy = Self {
             encoder,
             encoded: Selection::new(["last_hidden_state"])?,
             first: Selection::new(first_outputs(layers))?,
-            next: Selection::new(next_outputs(layers))?,
+            next: Selection::new(next_outputs(layers).chain(attention_outputs(shown.clone())))?,
+            look: Selection::new(attention_outputs(shown.clone()))?,
             decoder,
             layers,
-            heads: 8,
-            head_size: 36,
+            shown,
             vocabulary,
             mask: Vec::new(),
             padded: Vec::new(),
@@ -98,38 +107,34 @@ impl Greedy {
         let mut heard = Heard::default();
         // Keys and values: of the text so far (grow each step) and of the sound (made by the first step).
         let (mut text, mut sound): (Vec<Tensor>, Vec<Tensor>) = (Vec::new(), Vec::new());
-        let (mask_shape, past_shape) = ([1, samples], [1, self.heads, 0, self.head_size]);
+        let mask = &self.mask[..samples];
         for step in 0..=budget {
             if abort.load(Ordering::Relaxed) {
                 return Err(Error::Aborted);
             }
-            let token = [heard.tokens.last().copied().unwrap_or(tokens::BEGIN)];
-            let cached = [step > 0];
-            let mut inputs = Vec::with_capacity(4 + 4 * self.layers);
-            inputs.push(Input::I64(&mask_shape, &self.mask[..samples]));
-            inputs.push(Input::I64(&[1, 1], &token));
-            inputs.push(Input::Kept(hidden));
-            for layer in 0..self.layers {
-                for part in [&text, &sound] {
-                    for tensor in [2 * layer, 2 * layer + 1] {
-                        inputs.push(part.get(tensor).map_or(Input::F32(&past_shape, &[]), Input::Kept));
-                    }
-                }
-            }
-            inputs.push(Input::Bool(&[1], &cached));
-
+            let token = heard.tokens.last().copied().unwrap_or(tokens::BEGIN);
             let select = if step == 0 { &self.first } else { &self.next };
-            let mut outputs = self.decoder.run(&inputs, select)?.into_iter();
-            let logits = outputs.next().expect("the selection names the logits first");
-            let (_, logits) = logits.f32s()?;
-            if logits.len() != self.vocabulary.len() {
-                return Err(Error::Engine("the decoder's vocabulary is not the tokenizer's".to_owned()));
-            }
-            let (best, logprob) = likeliest(logits);
-            text = outputs.by_ref().take(2 * self.layers).collect();
+            let mut outputs = step_decoder(&mut self.decoder, select, mask, hidden, token, step > 0, &text, &sound)?;
+            let (best, logprob) = {
+                let (_, logits) = outputs[0].f32s()?;
+                if logits.len() != self.vocabulary.len() {
+                    return Err(Error::Engine("the decoder's vocabulary is not the tokenizer's".to_owned()));
+                }
+                likeliest(logits)
+            };
+            let rest = outputs.split_off(1 + 2 * self.layers);
+            outputs.remove(0);
             if step == 0 {
-                sound = outputs.collect();
+                sound = rest;
+                // The first step shows no attention; asked again with an empty past it does.
+                if !self.shown.is_empty() && best != tokens::END {
+                    let seen = step_decoder(&mut self.decoder, &self.look, mask, hidden, token, true, &text, &sound)?;
+                    push_attention(&mut heard.attention, &seen, HEADS)?;
+                }
+            } else {
+                push_attention(&mut heard.attention, &rest, HEADS)?;
             }
+            text = outputs;
             if best == tokens::END {
                 heard.end_logprob = Some(logprob);
                 break;
@@ -169,7 +174,8 @@ impl Decoder for Greedy {
         let heard = self.listen(&hidden?, samples, abort)?;
 
         let spelled = self.vocabulary.spell(&heard.tokens);
-        let spans = align::spans(audio, &spelled.iter().map(|word| word.text.as_str()).collect::<Vec<_>>());
+        let edges: Vec<_> = spelled.iter().map(|word| (word.first, word.end, word.text.chars().count())).collect();
+        let spans = align::spans(audio, &heard.attention, &edges);
         let words = spelled
             .into_iter()
             .zip(spans)
@@ -189,6 +195,60 @@ impl Decoder for Greedy {
             no_speech: None,
         })
     }
+}
+
+/// Opens the decoder so that the upper half of its layers, those that follow the sound closest, show their
+/// attention; as published when its graph does not allow that.
+fn open_decoder(library: &Library, path: &Path, published: Vec<u8>) -> Result<(Session, usize, Range<usize>), Error> {
+    let decoder = library.session(path, &published)?;
+    let layers = check_decoder(&decoder).map_err(|why| onnx::model_error(path, why))?;
+    let shown = layers / 2..layers;
+    let mut opened = published;
+    if attention::expose(&mut opened, shown.clone()).is_some() {
+        drop(decoder);
+        return Ok((library.session(path, &opened)?, layers, shown));
+    }
+    tracing::info!(model = %path.display(), "the decoder shows no attention; word times go by letters");
+    Ok((decoder, layers, 0..0))
+}
+
+/// One step of the decoder: the next token given the text so far (keys and values of each layer, none at
+/// first) and the sound's.
+#[expect(clippy::too_many_arguments, reason = "they are the graph's inputs")]
+fn step_decoder(
+    decoder: &mut Session,
+    select: &Selection,
+    mask: &[i64],
+    hidden: &Tensor,
+    token: i64,
+    cached: bool,
+    text: &[Tensor],
+    sound: &[Tensor],
+) -> Result<Vec<Tensor>, Error> {
+    const EMPTY: Input<'static> = Input::F32(&[1, HEADS, 0, HEAD_SIZE], &[]);
+    let (mask_shape, token, cached) = ([1, mask.len()], [token], [cached]);
+    let mut inputs = vec![Input::I64(&mask_shape, mask), Input::I64(&[1, 1], &token), Input::Kept(hidden)];
+    let layers = (decoder.inputs().count() - 4) / 4;
+    for layer in 0..layers {
+        for past in [text, sound] {
+            for tensor in [2 * layer, 2 * layer + 1] {
+                inputs.push(past.get(tensor).map_or(EMPTY, Input::Kept));
+            }
+        }
+    }
+    inputs.push(Input::Bool(&[1], &cached));
+    decoder.run(&inputs, select)
+}
+
+fn push_attention(attention: &mut Attention, layers: &[Tensor], heads: usize) -> Result<(), Error> {
+    let layers = layers.iter().map(|layer| Ok(layer.f32s()?.1)).collect::<Result<Vec<_>, Error>>()?;
+    attention.push(&layers, heads);
+    Ok(())
+}
+
+/// The outputs that [`attention::expose`] redirects.
+fn attention_outputs(shown: Range<usize>) -> impl Iterator<Item = String> {
+    shown.map(|layer| format!("present.{layer}.encoder.key"))
 }
 
 /// Checks the decoder's inputs and outputs against the loop's order; answers how many layers it has.

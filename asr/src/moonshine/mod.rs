@@ -6,6 +6,7 @@
 //! Source: Moonshine tiny (English), MIT, in ONNX Runtime's own file format.
 
 mod align;
+mod attention;
 mod decode;
 mod tokens;
 
