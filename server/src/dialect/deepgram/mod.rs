@@ -1,0 +1,74 @@
+//! Deepgram's dialect: `/v1/listen`, live over a WebSocket and prerecorded over `POST`.
+//!
+//! Its SDKs work unchanged with this server as their base URL. The middle is pure: [`query`] reads what is
+//! wanted, [`translator`] and [`transcript`] write what was heard, [`words`] applies the effects between them.
+//! The shells are thin: [`live`] owns a socket, [`prerecorded`] a request, [`remote`] the calls to elsewhere.
+
+mod live;
+mod message;
+mod numerals;
+mod prerecorded;
+mod profanity;
+mod query;
+mod redact;
+mod refusal;
+mod remote;
+mod search;
+mod spool;
+mod transcript;
+mod translator;
+mod words;
+
+use std::collections::BTreeMap;
+
+use asr::recognizer::Info;
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    response::Response,
+    routing::get,
+};
+
+pub(in crate::dialect) use self::words::bare;
+use self::{
+    message::{Metadata, ModelInfo},
+    query::Query,
+    refusal::Refusal,
+    remote::Reach,
+};
+use crate::{app::App, clock::Clock, error::ApiError};
+
+/// The routes of this dialect.
+pub fn routes() -> Router<App> {
+    let listen = get(live::listen).post(prerecorded::transcribe).layer(DefaultBodyLimit::disable());
+    Router::new().route("/v1/listen", listen)
+}
+
+/// A refusal of any other part of the server, in this dialect's shape.
+pub fn respell(error: &ApiError) -> Response {
+    Refusal::from(error).respond(&message::request_id())
+}
+
+/// Whether clients of this server may have it call addresses inside its own network.
+fn reach(app: &App) -> Reach {
+    if app.config().http.call_private { Reach::Anywhere } else { Reach::Public }
+}
+
+/// The metadata of a request, complete but for what the audio adds.
+fn about(query: &Query, request_id: &str, sha256: String, engine: &Info, clock: Clock) -> Metadata {
+    let model = ModelInfo::new(engine);
+    let created = jiff::Timestamp::try_from(clock.wall()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    Metadata {
+        transaction_key: "deprecated",
+        request_id: request_id.to_owned(),
+        sha256,
+        created: format!("{created:.3}"),
+        duration: 0.0,
+        channels: 0,
+        models: vec![model.uuid()],
+        model_info: BTreeMap::from([(model.uuid(), model)]),
+        tags: query.tags.clone(),
+        extra: query.extra.iter().cloned().collect(),
+        warnings: query.warnings.clone(),
+    }
+}
