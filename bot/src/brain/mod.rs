@@ -1,0 +1,289 @@
+//! The local brain: finds action items, decisions and questions in what is said, and sums a conversation up.
+//!
+//! A pure state machine in German and English, made of rules that a linguist can read; no model, no network,
+//! no clock. [`Brain::handle`] takes what happened and when; drain [`Brain::poll`] after every call. Finals go
+//! in as they arrive and everything found comes out at once, later improved under the same id. What was said
+//! is data: no sentence changes how the brain works.
+//!
+//! Memory is bounded for a meeting of any length. When full, the oldest closed questions, the oldest items
+//! that were declined, then the oldest of their kind are forgotten; the summary keeps its best candidates per
+//! stretch of time and the most frequent terms. What was already handed out stays with whoever took it.
+
+mod action;
+mod date;
+mod decision;
+mod english;
+mod found;
+mod german;
+mod language;
+mod ledger;
+mod names;
+mod number;
+mod question;
+mod reply;
+mod sentence;
+mod summary;
+mod tokens;
+
+use std::collections::VecDeque;
+
+use asr::event::{Cut, UtteranceId, Word};
+use jiff::civil::Date;
+use media::{
+    id::ParticipantId,
+    time::{MediaTime, Span},
+};
+use serde::Serialize;
+
+pub use action::{ActionItem, ItemId, Owner, Standing};
+pub use decision::{Decision, DecisionId};
+pub use language::Language;
+pub use question::{Question, QuestionId};
+pub use summary::{Summary, SummarySentence};
+
+use decision::Decisions;
+use ledger::Ledger;
+use names::Names;
+use question::Questions;
+use sentence::{Sentence, Speaker};
+use summary::Summarizer;
+use tokens::Token;
+
+/// What a brain has to know before the first word.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The local date on which the call began; "tomorrow" is the day after it.
+    pub call_date: Date,
+    /// The language of finals that neither say theirs nor show it.
+    pub language: Language,
+    /// How many sentences a summary quotes at most.
+    pub summary_sentences: usize,
+}
+
+impl Config {
+    /// English unless the words say otherwise, eight sentences of summary.
+    pub fn new(call_date: Date) -> Self {
+        Self { call_date, language: Language::English, summary_sentences: 8 }
+    }
+}
+
+/// What a brain is told.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Somebody finished an utterance.
+    Heard(Heard),
+    /// Somebody came in, or changed their name.
+    Joined {
+        /// Who.
+        participant: ParticipantId,
+        /// What they are called.
+        name: Option<String>,
+    },
+    /// Somebody went. Their name still resolves.
+    Left {
+        /// Who.
+        participant: ParticipantId,
+    },
+    /// The conversation is over: what was held back is read, and the summary is given.
+    Ended,
+}
+
+/// The settled words of one utterance.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// Whose stream it was heard on.
+    pub participant: Option<ParticipantId>,
+    /// Which utterance of that stream.
+    pub utterance: UtteranceId,
+    /// Who spoke, where that is known; wins over the participant's name.
+    pub speaker: Option<String>,
+    /// All its words, on the room's timeline.
+    pub words: Vec<Word>,
+    /// Why the final was closed; after [`Cut::Length`] the sentence may go on in the next.
+    pub cut: Cut,
+    /// The language as the recognizer knows it, such as `en` or `de-DE`.
+    pub language: Option<String>,
+}
+
+/// What a brain says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// An action item, new (`revision` 1) or changed.
+    Note(ActionItem),
+    /// A decision.
+    Decided(Decision),
+    /// A question, new (`answer` is none) or answered.
+    Asked(Question),
+    /// The summary of the whole conversation, after [`Input::Ended`].
+    Summarised(Summary),
+}
+
+/// The words that something rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// Whose stream they were heard on.
+    pub participant: Option<ParticipantId>,
+    /// The utterance of that stream in which they begin.
+    pub utterance: UtteranceId,
+    /// From the beginning of the first word to the end of the last.
+    pub span: Span,
+}
+
+/// The local brain of one conversation. See the module for what it does.
+#[derive(Debug)]
+pub struct Brain {
+    config: Config,
+    names: Names,
+    /// Sentences that a final broke off, by speaker, waiting for the next final.
+    held: VecDeque<Held>,
+    ledger: Ledger,
+    decisions: Decisions,
+    questions: Questions,
+    summarizer: Summarizer,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Debug)]
+struct Held {
+    speaker: Speaker,
+    language: Language,
+    tokens: Vec<Token>,
+    since: MediaTime,
+}
+
+impl Brain {
+    /// A brain that has heard nothing.
+    pub fn new(config: Config) -> Self {
+        Self {
+            names: Names::default(),
+            held: VecDeque::new(),
+            ledger: Ledger::default(),
+            decisions: Decisions::default(),
+            questions: Questions::default(),
+            summarizer: Summarizer::default(),
+            outputs: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// Takes in what happened at `now`. Drain [`Brain::poll`] afterwards.
+    pub fn handle(&mut self, input: Input, now: MediaTime) {
+        self.release_held(|held| now.since(held.since) > HOLD);
+        match input {
+            Input::Heard(heard) => self.on_heard(heard, now),
+            Input::Joined { participant, name } => self.names.joined(participant, name),
+            Input::Left { participant } => {
+                self.release_held(|held| held.speaker.participant == Some(participant));
+                self.names.left(participant);
+            }
+            Input::Ended => {
+                self.release_held(|_| true);
+                let summary = self.summary();
+                self.outputs.push_back(Output::Summarised(summary));
+            }
+        }
+    }
+
+    /// What was found, in order; none when there is no more.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// The summary of what was heard so far.
+    pub fn summary(&self) -> Summary {
+        Summary {
+            participants: self.names.all().to_vec(),
+            sentences: self.summarizer.best(self.config.summary_sentences),
+            decisions: self.decisions.all().cloned().collect(),
+            actions: self.ledger.items().filter(|item| item.standing != Standing::Declined).cloned().collect(),
+            open_questions: self.questions.open().cloned().collect(),
+        }
+    }
+
+    fn on_heard(&mut self, heard: Heard, now: MediaTime) {
+        let name = heard.speaker.or_else(|| self.names.of(heard.participant?).map(str::to_owned));
+        if let Some(name) = &name {
+            self.names.saw(name);
+        }
+        let speaker = Speaker { participant: heard.participant, name };
+        let mut tokens = tokens::of(&heard.words, heard.utterance);
+        if tokens.is_empty() {
+            return;
+        }
+        let hint = heard.language.as_deref().and_then(Language::from_tag);
+        let mut language = hint.or_else(|| Language::detect(&tokens));
+        if let Some(at) = self.held.iter().position(|held| held.speaker.same(&speaker))
+            && let Some(held) = self.held.remove(at)
+        {
+            language = language.or(Some(held.language));
+            tokens = held.tokens.into_iter().chain(tokens).collect();
+        }
+        let language = language.unwrap_or(self.config.language);
+        let punctuated = tokens.iter().any(|token| token.stop > tokens::Stop::None);
+        let mut sentences = sentence::split(tokens);
+        let goes_on = sentences
+            .pop_if(|last| last.len() <= LONGEST_HELD && sentence::goes_on(last, heard.cut))
+            .map(|tokens| Held { speaker: speaker.clone(), language, tokens, since: now });
+        for tokens in sentences {
+            self.read(&Sentence { speaker: speaker.clone(), language, tokens, punctuated });
+        }
+        if let Some(held) = goes_on {
+            if self.held.len() >= MOST_HELD {
+                self.release_oldest();
+            }
+            self.held.push_back(held);
+        }
+    }
+
+    fn release_held(&mut self, ripe: impl Fn(&Held) -> bool) {
+        for _ in 0..self.held.len() {
+            let Some(held) = self.held.pop_front() else { return };
+            if ripe(&held) {
+                self.read_held(held);
+            } else {
+                self.held.push_back(held);
+            }
+        }
+    }
+
+    fn release_oldest(&mut self) {
+        if let Some(held) = self.held.pop_front() {
+            self.read_held(held);
+        }
+    }
+
+    fn read_held(&mut self, held: Held) {
+        let Held { speaker, language, tokens, .. } = held;
+        let punctuated = tokens.iter().any(|token| token.stop > tokens::Stop::None);
+        self.read(&Sentence { speaker, language, tokens, punctuated });
+    }
+
+    /// Reads one sentence for everything it may hold.
+    fn read(&mut self, sentence: &Sentence) {
+        let dates = date::find(&sentence.tokens, sentence.language, self.config.call_date);
+        let mut found = match sentence.language {
+            Language::English => english::find(sentence, &self.names, &dates),
+            Language::German => german::find(sentence, &self.names, &dates),
+        };
+        let decided = self.decisions.read(sentence);
+        if decided.is_some() {
+            found.retain(|found| found.subject != found::Subject::Team || found.due.is_some());
+        }
+        let noted = self.ledger.read(sentence, &found, &dates, &self.names);
+        let asked = if found.is_empty() && noted.is_empty() { self.questions.read(sentence) } else { None };
+        let answered = if asked.is_none() { self.questions.answered_by(sentence) } else { None };
+        self.summarizer.read(sentence, !noted.is_empty(), decided.is_some());
+        self.outputs.extend(noted.into_iter().map(Output::Note));
+        self.outputs.extend(decided.map(Output::Decided));
+        self.outputs.extend(asked.into_iter().chain(answered).map(Output::Asked));
+    }
+}
+
+/// How long a sentence that was broken off waits for the rest. Longer than anybody pauses inside one.
+const HOLD: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// A sentence longer than this many tokens is read although it may go on; bounds the cost of a final.
+const LONGEST_HELD: usize = 80;
+
+/// How many speakers may be in the middle of a sentence; beyond, the oldest is read as it is.
+const MOST_HELD: usize = 64;

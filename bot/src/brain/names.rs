@@ -1,0 +1,133 @@
+//! Names: who can be meant by a word. Those in the room, and first names that are common in either language.
+
+use std::collections::BTreeMap;
+
+use media::id::ParticipantId;
+
+use super::{Owner, sentence::Speaker, tokens::Token};
+
+/// The people of a conversation; at most [`REMEMBERED`] of them.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    participants: BTreeMap<ParticipantId, Person>,
+    /// Names in order of appearance, participants or not.
+    seen: Vec<String>,
+    left: usize,
+}
+
+#[derive(Debug, Default)]
+struct Person {
+    name: Option<String>,
+    present: bool,
+}
+
+impl Names {
+    /// Somebody came in or changed their name.
+    pub(super) fn joined(&mut self, participant: ParticipantId, name: Option<String>) {
+        if let Some(name) = &name {
+            self.saw(name);
+        }
+        if self.participants.len() >= REMEMBERED && !self.participants.contains_key(&participant) {
+            return;
+        }
+        let person = self.participants.entry(participant).or_default();
+        person.present = true;
+        if name.is_some() {
+            person.name = name;
+        }
+    }
+
+    /// Somebody went; the name still resolves.
+    pub(super) fn left(&mut self, participant: ParticipantId) {
+        if let Some(person) = self.participants.get_mut(&participant) {
+            person.present = false;
+            self.left += 1;
+        }
+    }
+
+    /// A speaker's name was given with their words.
+    pub(super) fn saw(&mut self, name: &str) {
+        if !name.is_empty() && self.seen.len() < REMEMBERED && !self.seen.iter().any(|seen| seen == name) {
+            self.seen.push(name.to_owned());
+        }
+    }
+
+    /// The name of a participant.
+    pub(super) fn of(&self, participant: ParticipantId) -> Option<&str> {
+        self.participants.get(&participant)?.name.as_deref()
+    }
+
+    /// All names, in order of appearance.
+    pub(super) fn all(&self) -> &[String] {
+        &self.seen
+    }
+
+    /// The one other participant who is present besides `speaker`, when there is exactly one.
+    pub(super) fn other_than(&self, speaker: &Speaker) -> Option<Owner> {
+        let speaker = speaker.participant?;
+        let mut others = self.participants.iter().filter(|(id, person)| person.present && **id != speaker);
+        let (id, person) = others.next()?;
+        others.next().is_none().then(|| Owner::Person { participant: Some(*id), name: person.name.clone() })
+    }
+
+    /// Whoever is called `name`: a participant by their full or first name, else somebody outside the room.
+    pub(super) fn resolve(&self, name: &str) -> Owner {
+        let lower = name.to_lowercase();
+        let called = |full: &str| {
+            let full = full.to_lowercase();
+            full == lower || full.split_whitespace().next() == Some(&lower)
+        };
+        let mut found = self.participants.iter().filter(|(_, person)| person.name.as_deref().is_some_and(called));
+        if let (Some((id, person)), None) = (found.next(), found.next()) {
+            return Owner::Person { participant: Some(*id), name: person.name.clone() };
+        }
+        let known = self.seen.iter().find(|seen| called(seen)).cloned();
+        Owner::Person { participant: None, name: Some(known.unwrap_or_else(|| name.to_owned())) }
+    }
+
+    /// Whether `token` surely names a person.
+    pub(super) fn knows(&self, token: &Token) -> bool {
+        FIRST_NAMES.binary_search(&token.norm.as_str()).is_ok()
+            || self.seen.iter().any(|seen| seen.split_whitespace().any(|part| same_letters(part, &token.norm)))
+    }
+}
+
+fn same_letters(written: &str, norm: &str) -> bool {
+    written.chars().flat_map(char::to_lowercase).eq(norm.chars())
+}
+
+/// How many people one conversation remembers; more are heard, but their names resolve to nobody in the room.
+const REMEMBERED: usize = 512;
+
+/// First names that are common where the two languages are spoken and are no other common word. Sorted.
+const FIRST_NAMES: &[&str] = &[
+    "aaron", "adam", "ahmed", "aisha", "alan", "alex", "alexander", "alexandra", "ali", "alice", "amanda", "amir",
+    "amy", "ana", "andrea", "andreas", "andrew", "anja", "anke", "anna", "anne", "anton", "antonia", "ayşe",
+    "barbara", "ben", "benjamin", "bernd", "bernhard", "beth", "bettina", "birgit", "björn", "bob", "brian", "bruno",
+    "carl", "carla", "carlos", "carmen", "caroline", "catherine", "charlotte", "chloe", "chris", "christian",
+    "christina", "christine", "christoph", "claire", "clara", "claudia", "clemens", "dan", "daniel", "daniela",
+    "david", "deborah", "dennis", "diana", "dieter", "dirk", "dominik", "dora", "doris", "edward", "elena", "elias",
+    "elisabeth", "elizabeth", "ella", "ellen", "emily", "emma", "eric", "erik", "eva", "fabian", "fatima", "felix",
+    "finn", "florian", "frank", "franziska", "fritz", "gabi", "gabriel", "georg", "george", "gerd", "gerhard", "greg",
+    "günter", "hanna", "hannah", "hannes", "hans", "harald", "harry", "heike", "heiko", "heinz", "helen", "helena",
+    "helga", "henrik", "henry", "holger", "ian", "ibrahim", "ines", "ingo", "ingrid", "isabel", "isabella", "jack",
+    "jacob", "jakob", "james", "jan", "jana", "jane", "janine", "jasmin", "jason", "javier", "jennifer", "jenny",
+    "jens", "jessica", "jim", "joachim", "joe", "johanna", "johannes", "john", "jon", "jonas", "jonathan", "josef",
+    "joseph", "josh", "joshua", "juan", "judith", "julia", "julian", "juliane", "justin", "jörg", "jürgen", "kai",
+    "karen", "karin", "karl", "karla", "kate", "katharina", "kathrin", "katie", "katja", "kenji", "kerstin", "kevin",
+    "kim", "kirsten", "klaus", "konrad", "kristina", "lara", "larry", "laura", "lea", "lena", "leo", "leon", "leonie",
+    "lily", "linda", "lisa", "liz", "louis", "luca", "lucas", "lucy", "luis", "luise", "lukas", "maja", "manuel",
+    "manuela", "marcel", "marco", "marcus", "maria", "marie", "marina", "mario", "marion", "markus", "marta",
+    "martha", "martin", "martina", "mary", "mateo", "mathias", "matt", "matthew", "matthias", "max", "maximilian",
+    "maya", "mehmet", "melanie", "mia", "michael", "michaela", "miguel", "mike", "miriam", "mohammed", "monica",
+    "monika", "moritz", "nadine", "nancy", "natalie", "nathan", "nick", "nicolas", "nicole", "niklas", "nina", "noah",
+    "nora", "olaf", "oliver", "olivia", "omar", "oskar", "pam", "patricia", "patrick", "paul", "paula", "pavel",
+    "pedro", "peter", "petra", "philip", "philipp", "pia", "priya", "rachel", "raj", "ralf", "rebecca", "regina",
+    "renate", "richard", "rob", "robert", "robin", "roland", "roman", "ronald", "ruth", "ryan", "sabine", "sabrina",
+    "sally", "sam", "samantha", "samuel", "sandra", "sara", "sarah", "sascha", "scott", "sebastian", "silke",
+    "silvia", "simon", "simone", "sofia", "sonja", "sophia", "sophie", "stefan", "stefanie", "stephan", "stephanie",
+    "stephen", "steve", "steven", "sue", "susan", "susanne", "sven", "sylvia", "tanja", "tanya", "teresa", "theo",
+    "thomas", "tim", "tina", "tobias", "tom", "tomasz", "tony", "torsten", "ulrich", "ulrike", "ursula", "ute", "uwe",
+    "valentina", "vanessa", "vera", "veronika", "victor", "victoria", "viktor", "vincent", "volker", "walter", "wei",
+    "werner", "wolfgang", "yuki", "yusuf", "zoe",
+];
