@@ -1,0 +1,457 @@
+//! The task of one room: takes what the ears heard, lets the brain read it, and publishes both.
+//!
+//! One tokio task per room, the only writer of its [`Room`]; readers take a short lock and copy references.
+//! Crossings, and what happens when they are full: commands to the task hold 256, then the sender waits (it
+//! is the reader of one stream, so only that stream's audio is held up); partials have one slot per
+//! participant, where a newer one replaces the older. Clients are no crossing: they read the log by cursor.
+//! The task never waits for a client, and reads the clock only here, at its edge.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use asr::event::Event;
+use jiff::civil::Date;
+use media::{
+    id::{ParticipantId, RoomId},
+    time::{Epoch, MediaTime},
+};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use crate::{
+    brain::{self, Brain},
+    event::Published,
+    note::Summary,
+    room::{Crowded, FellOff, Limits, Room},
+};
+
+/// Commands that may wait for the room's task. Finals are rare (one in seconds per speaker), so 256 is
+/// minutes of talk of a large meeting; it costs 256 pointers.
+const COMMANDS_MAX: usize = 256;
+
+/// A room in which nobody is closes after this long, which frees its log. An hour leaves time to read the
+/// transcript after a call.
+const EMPTY_FOR: Duration = Duration::from_secs(3_600);
+
+/// What a room is given when it opens.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The room's id.
+    pub id: RoomId,
+    /// What it is about, for people.
+    pub title: String,
+    /// When it begins.
+    pub epoch: Epoch,
+    /// The local date on which it begins; "tomorrow" is the day after.
+    pub call_date: Date,
+    /// How much it keeps.
+    pub limits: Limits,
+}
+
+/// The room has been closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the room is closed")]
+pub struct Closed;
+
+/// Why nobody was let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JoinError {
+    /// Every place is taken; try again when somebody has left.
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
+    /// The room has been closed; open another.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// A room as everybody else holds it. Cheap to clone.
+#[derive(Clone)]
+pub struct RoomHandle(Arc<Shared>);
+
+struct Shared {
+    id: RoomId,
+    title: String,
+    epoch: Epoch,
+    room: Mutex<Room>,
+    commands: mpsc::Sender<Command>,
+    latest: watch::Sender<Latest>,
+    desks: Mutex<Vec<Arc<Desk>>>,
+    desk_changed: Notify,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Latest {
+    seq: u64,
+    is_open: bool,
+}
+
+enum Command {
+    Join { name: String, reply: oneshot::Sender<Result<Seat, Crowded>> },
+    Heard { participant: ParticipantId, event: Event },
+    Summarise { reply: oneshot::Sender<Summary> },
+    Close,
+}
+
+/// Where a participant leaves what must not wait in a queue.
+struct Desk {
+    participant: ParticipantId,
+    partial: Mutex<Option<Event>>,
+    has_left: AtomicBool,
+}
+
+/// Opens a room. Nothing runs until the caller spawns [`Actor::run`].
+pub fn open(opening: Opening) -> (RoomHandle, Actor) {
+    let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+    let (latest, _) = watch::channel(Latest { seq: 0, is_open: true });
+    let shared = Arc::new(Shared {
+        id: opening.id,
+        title: opening.title,
+        epoch: opening.epoch,
+        room: Mutex::new(Room::new(opening.limits)),
+        commands,
+        latest,
+        desks: Mutex::new(Vec::new()),
+        desk_changed: Notify::new(),
+    });
+    let brain = Brain::new(brain::Config::new(opening.call_date));
+    let actor =
+        Actor { shared: shared.clone(), inbox, brain, heard_since_summary: false, empty_since: opening.epoch.instant };
+    (RoomHandle(shared), actor)
+}
+
+impl RoomHandle {
+    /// The room's id.
+    pub fn id(&self) -> RoomId {
+        self.0.id
+    }
+
+    /// What it is about, for people.
+    pub fn title(&self) -> &str {
+        &self.0.title
+    }
+
+    /// When it began.
+    pub fn epoch(&self) -> &Epoch {
+        &self.0.epoch
+    }
+
+    /// Whether it still takes anything in.
+    pub fn is_open(&self) -> bool {
+        self.0.latest.borrow().is_open
+    }
+
+    /// Lets somebody in, whose audio begins now. They leave when the [`Seat`] is dropped.
+    ///
+    /// # Errors
+    /// [`JoinError`] when the room is crowded or closed.
+    pub async fn join(&self, name: &str) -> Result<Seat, JoinError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Join { name: name.to_owned(), reply }).await?;
+        Ok(answer.await.map_err(|_| Closed)??)
+    }
+
+    /// Reads the room under a short lock: copy what is needed, wait for nothing inside.
+    pub fn read<T>(&self, read: impl FnOnce(&Room) -> T) -> T {
+        read(&lock(&self.0.room))
+    }
+
+    /// A reader of the log that has seen everything up to `cursor`; `None` begins with the oldest entry kept.
+    pub fn follow(&self, cursor: Option<u64>) -> Follower {
+        let cursor = cursor.unwrap_or_else(|| self.read(Room::oldest_cursor));
+        Follower { room: self.clone(), latest: self.0.latest.subscribe(), cursor }
+    }
+
+    /// A summary of the room so far.
+    ///
+    /// # Errors
+    /// [`Closed`] when the room has been closed; [`Room::summary`] holds its last one.
+    pub async fn summary(&self) -> Result<Summary, Closed> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Summarise { reply }).await?;
+        answer.await.map_err(|_| Closed)
+    }
+
+    /// Closes the room: everybody leaves, the summary is published, readers come to the end.
+    pub async fn close(&self) {
+        // A room that is closed already has nothing left to close.
+        let _ = self.send(Command::Close).await;
+        self.closed().await;
+    }
+
+    /// Asks the room to close as soon as its task comes to it, without waiting. A room whose queue is full is
+    /// in use, and stays.
+    pub(crate) fn abandon(&self) {
+        let _ = self.0.commands.try_send(Command::Close);
+    }
+
+    /// Waits until the room is closed.
+    pub async fn closed(&self) {
+        // The sender lives in the same allocation as this handle, so it cannot be gone.
+        let _ = self.0.latest.subscribe().wait_for(|latest| !latest.is_open).await;
+    }
+
+    async fn send(&self, command: Command) -> Result<(), Closed> {
+        self.0.commands.send(command).await.map_err(|_| Closed)
+    }
+}
+
+/// A participant's place in a room; dropping it is leaving.
+pub struct Seat {
+    room: RoomHandle,
+    desk: Arc<Desk>,
+}
+
+impl Seat {
+    /// Who sits here.
+    pub fn participant(&self) -> ParticipantId {
+        self.desk.participant
+    }
+
+    /// Hands over what this participant's ears heard, waiting while the room's queue is full (partials never
+    /// wait: a newer one takes the place of an unread one).
+    ///
+    /// # Errors
+    /// [`Closed`] when the room has been closed.
+    pub async fn heard(&self, event: Event) -> Result<(), Closed> {
+        if matches!(event, Event::Partial { .. }) {
+            if !self.room.is_open() {
+                return Err(Closed);
+            }
+            *lock(&self.desk.partial) = Some(event);
+            self.room.0.desk_changed.notify_one();
+            return Ok(());
+        }
+        self.room.send(Command::Heard { participant: self.desk.participant, event }).await
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.desk.has_left.store(true, Ordering::Release);
+        self.room.0.desk_changed.notify_one();
+    }
+}
+
+/// A reader of a room's log, at its own pace.
+pub struct Follower {
+    room: RoomHandle,
+    latest: watch::Receiver<Latest>,
+    cursor: u64,
+}
+
+impl Follower {
+    /// The next entries, at most `max`, waiting until there are some; empty when the room is closed and
+    /// everything has been read. May be dropped and called again: nothing is lost.
+    ///
+    /// # Errors
+    /// [`FellOff`] when the reader was too slow and entries are gone.
+    pub async fn next(&mut self, max: usize) -> Result<Vec<Arc<Published>>, FellOff> {
+        loop {
+            let latest = *self.latest.borrow_and_update();
+            let entries = self.room.read(|room| room.read(self.cursor, max))?;
+            if let Some(last) = entries.last() {
+                self.cursor = last.seq;
+                return Ok(entries);
+            }
+            if !latest.is_open || self.latest.changed().await.is_err() {
+                return Ok(entries);
+            }
+        }
+    }
+
+    /// The last entry handed out: where to resume.
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+}
+
+/// The room's task.
+pub struct Actor {
+    shared: Arc<Shared>,
+    inbox: mpsc::Receiver<Command>,
+    brain: Brain,
+    heard_since_summary: bool,
+    empty_since: Instant,
+}
+
+impl Actor {
+    /// Runs the room until it is closed, or has been empty for an hour.
+    pub async fn run(mut self) {
+        tracing::info!(room = %self.shared.id, "room opened");
+        let mut is_open = true;
+        while is_open {
+            let first = self.wait().await;
+            // Desks are emptied before the inbox: whatever a stream sent before its partial is in the inbox
+            // by then, so a partial never overtakes the speech it belongs to, nor a leaver their last words.
+            let (partials, leavers) = self.clear_desks();
+            is_open = match first {
+                Wake::Command(command) => self.on_command(command),
+                Wake::Desk => true,
+                Wake::Abandoned => false,
+            };
+            while is_open && let Ok(command) = self.inbox.try_recv() {
+                is_open = self.on_command(command);
+            }
+            for (participant, event) in partials {
+                self.on_heard(participant, event);
+            }
+            for participant in leavers {
+                self.on_left(participant);
+            }
+            self.announce(true);
+        }
+        self.on_close();
+        self.announce(false);
+        tracing::info!(room = %self.shared.id, "room closed");
+    }
+
+    async fn wait(&mut self) -> Wake {
+        let is_empty = lock(&self.shared.room).participants().is_empty();
+        let abandoned_at = tokio::time::Instant::from_std(self.empty_since + EMPTY_FOR);
+        // Cancel-safe: a received command is returned at once, a notification is only a reason to look.
+        tokio::select! {
+            command = self.inbox.recv() => command.map_or(Wake::Abandoned, Wake::Command),
+            () = self.shared.desk_changed.notified() => Wake::Desk,
+            () = tokio::time::sleep_until(abandoned_at), if is_empty => Wake::Abandoned,
+        }
+    }
+
+    fn clear_desks(&self) -> (Vec<(ParticipantId, Event)>, Vec<ParticipantId>) {
+        let (mut partials, mut leavers) = (Vec::new(), Vec::new());
+        lock(&self.shared.desks).retain(|desk| {
+            // Read before the slot: once it is set, no partial follows.
+            let has_left = desk.has_left.load(Ordering::Acquire);
+            partials.extend(lock(&desk.partial).take().map(|event| (desk.participant, event)));
+            leavers.extend(has_left.then_some(desk.participant));
+            !has_left
+        });
+        (partials, leavers)
+    }
+
+    /// False when the room is to close.
+    fn on_command(&mut self, command: Command) -> bool {
+        match command {
+            Command::Join { name, reply } => self.on_join(&name, reply),
+            Command::Heard { participant, event } => self.on_heard(participant, event),
+            Command::Summarise { reply } => {
+                // Nobody waits for the answer any more when this fails.
+                let _ = reply.send(Summary::from(&self.brain.summary()));
+            }
+            Command::Close => return false,
+        }
+        true
+    }
+
+    fn on_join(&mut self, name: &str, reply: oneshot::Sender<Result<Seat, Crowded>>) {
+        let now = self.now();
+        let joined = lock(&self.shared.room).join(name, now);
+        let joined = joined.map(|participant| {
+            tracing::info!(room = %self.shared.id, %participant, "participant joined");
+            self.think(brain::Input::Joined { participant, name: Some(name.to_owned()) }, now);
+            let desk = Arc::new(Desk { participant, partial: Mutex::new(None), has_left: AtomicBool::new(false) });
+            lock(&self.shared.desks).push(desk.clone());
+            Seat { room: RoomHandle(self.shared.clone()), desk }
+        });
+        // When nobody waits for the seat any more it is dropped here, which is leaving.
+        let _ = reply.send(joined);
+    }
+
+    fn on_heard(&mut self, participant: ParticipantId, event: Event) {
+        let now = self.now();
+        let cut_and_utterance = match &event {
+            Event::Final { cut, utterance, .. } => Some((*cut, *utterance)),
+            _ => None,
+        };
+        let segment = lock(&self.shared.room).hear(participant, event, now);
+        if let (Some(segment), Some((cut, utterance))) = (segment, cut_and_utterance) {
+            self.heard_since_summary = true;
+            let heard = brain::Heard {
+                participant: Some(participant),
+                utterance,
+                speaker: None,
+                words: segment.words.clone(),
+                cut,
+                language: segment.language.clone(),
+            };
+            self.think(brain::Input::Heard(heard), now);
+        }
+    }
+
+    fn on_left(&mut self, participant: ParticipantId) {
+        let now = self.now();
+        lock(&self.shared.room).leave(participant, now);
+        tracing::info!(room = %self.shared.id, %participant, "participant left");
+        self.think(brain::Input::Left { participant }, now);
+        if lock(&self.shared.room).participants().is_empty() {
+            self.empty_since = instant_now();
+            self.sum_up(now);
+        }
+    }
+
+    fn on_close(&mut self) {
+        self.inbox.close();
+        let now = self.now();
+        let present = lock(&self.shared.room).participants();
+        for participant in present {
+            lock(&self.shared.room).leave(participant.id, now);
+            self.think(brain::Input::Left { participant: participant.id }, now);
+        }
+        self.sum_up(now);
+    }
+
+    /// The conversation is over for now: the brain reads what it held back and sums up.
+    fn sum_up(&mut self, now: MediaTime) {
+        if std::mem::take(&mut self.heard_since_summary) {
+            self.think(brain::Input::Ended, now);
+        }
+    }
+
+    fn think(&mut self, input: brain::Input, now: MediaTime) {
+        self.brain.handle(input, now);
+        let mut room = lock(&self.shared.room);
+        while let Some(output) = self.brain.poll() {
+            match output {
+                brain::Output::Note(item) => room.note_action((&item).into(), now),
+                brain::Output::Decided(decision) => room.note_decision((&decision).into(), now),
+                brain::Output::Asked(question) => room.note_question((&question).into(), now),
+                brain::Output::Summarised(summary) => room.summarise((&summary).into(), now),
+            }
+        }
+    }
+
+    fn announce(&self, is_open: bool) {
+        let latest = Latest { seq: lock(&self.shared.room).last_seq(), is_open };
+        self.shared.latest.send_if_modified(|known| std::mem::replace(known, latest) != latest);
+    }
+
+    fn now(&self) -> MediaTime {
+        self.shared.epoch.at(instant_now())
+    }
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        // Also when the task is cancelled or panics: nobody waits on a room that no longer runs.
+        self.announce(false);
+    }
+}
+
+enum Wake {
+    Command(Command),
+    Desk,
+    Abandoned,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the room's task is the shell that owns the room's clock")]
+fn instant_now() -> Instant {
+    Instant::now()
+}
+
+/// Locks, also after a panic elsewhere: every change of the guarded values is complete before it can panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

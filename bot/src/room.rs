@@ -1,0 +1,490 @@
+//! A room as a value: who is in it, what was said, and the numbered log that every client reads.
+//!
+//! Pure: told the time, owned by [`crate::actor`], read under a short lock by whoever serves a client. Nobody
+//! subscribes: a client holds a cursor (the last `seq` it has seen) and reads on from there at its own pace,
+//! so a slow client costs the room nothing. Everything is bounded by [`Limits`]. When the log is full, what
+//! newer words have replaced is already gone (a partial leaves as soon as its successor or its final is in);
+//! then the oldest entries leave, and a cursor from before them has fallen off and is told where to resume.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use asr::event::Event;
+use media::{
+    id::ParticipantId,
+    time::{MediaTime, Span},
+};
+
+use crate::{
+    event::{Published, RoomEvent, Segment, VERSION},
+    note::{ActionItem, Decision, Question, Summary},
+};
+
+/// How much one room keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Entries of the log. 4096 is about an hour of lively talk, some 3 MB at most; more is read from the
+    /// transcript, which is cheaper.
+    pub events_max: usize,
+    /// Segments of the transcript. 20 000 is a full working day; the oldest go first.
+    pub segments_max: usize,
+    /// Action items, decisions and questions, each. 1000 is more than anybody reads; the oldest go first.
+    pub notes_max: usize,
+    /// Participants at once. 64 is a large meeting; each may carry a stream of audio.
+    pub participants_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { events_max: 4_096, segments_max: 20_000, notes_max: 1_000, participants_max: 64 }
+    }
+}
+
+/// Somebody in the room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Participant {
+    /// Who.
+    pub id: ParticipantId,
+    /// As they are called.
+    pub name: Arc<str>,
+}
+
+/// The room has no place for one more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the room already has {0} participants")]
+pub struct Crowded(pub usize);
+
+/// The client's cursor is older than the log: what lies between is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("events up to {resume} are gone; resume with since={resume}")]
+pub struct FellOff {
+    /// The cursor with which to go on; the transcript holds the words before it.
+    pub resume: u64,
+}
+
+/// One conversation.
+#[derive(Debug)]
+pub struct Room {
+    limits: Limits,
+    participants: BTreeMap<ParticipantId, Present>,
+    participants_seen: u64,
+    log: VecDeque<Arc<Published>>,
+    last_seq: u64,
+    /// The newest entry that left the log for want of room; zero while none has.
+    evicted_through: u64,
+    transcript: VecDeque<Arc<Segment>>,
+    actions: VecDeque<Arc<ActionItem>>,
+    decisions: VecDeque<Arc<Decision>>,
+    questions: VecDeque<Arc<Question>>,
+    summary: Option<Arc<Summary>>,
+}
+
+#[derive(Debug)]
+struct Present {
+    name: Arc<str>,
+    /// Where this participant's own timeline begins on the room's.
+    offset: MediaTime,
+    /// The log entry of the partial that the next partial or final replaces.
+    partial_seq: Option<u64>,
+    /// The first utterance that has no final yet: older partials come too late.
+    next_utterance: u64,
+}
+
+impl Room {
+    /// An empty room.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            participants: BTreeMap::new(),
+            participants_seen: 0,
+            log: VecDeque::new(),
+            last_seq: 0,
+            evicted_through: 0,
+            transcript: VecDeque::new(),
+            actions: VecDeque::new(),
+            decisions: VecDeque::new(),
+            questions: VecDeque::new(),
+            summary: None,
+        }
+    }
+
+    /// Lets somebody in, whose audio begins `now`.
+    ///
+    /// # Errors
+    /// [`Crowded`] when every place is taken.
+    pub fn join(&mut self, name: &str, now: MediaTime) -> Result<ParticipantId, Crowded> {
+        if self.participants.len() >= self.limits.participants_max {
+            return Err(Crowded(self.participants.len()));
+        }
+        self.participants_seen += 1;
+        let participant = ParticipantId(self.participants_seen);
+        let name: Arc<str> = name.chars().take(NAME_MAX_CHARS).collect::<String>().into();
+        let present = Present { name: name.clone(), offset: now, partial_seq: None, next_utterance: 0 };
+        self.participants.insert(participant, present);
+        self.publish(RoomEvent::ParticipantJoined { participant, name }, now);
+        Ok(participant)
+    }
+
+    /// Lets somebody go; unknown participants are gone already.
+    pub fn leave(&mut self, participant: ParticipantId, now: MediaTime) {
+        if let Some(present) = self.participants.remove(&participant) {
+            if let Some(seq) = present.partial_seq {
+                self.retract(seq);
+            }
+            self.publish(RoomEvent::ParticipantLeft { participant, name: present.name }, now);
+        }
+    }
+
+    /// Publishes what a participant's ears heard. A final with words comes back, on the room's timeline, for
+    /// the brain to read.
+    pub fn hear(&mut self, participant: ParticipantId, event: Event, now: MediaTime) -> Option<Arc<Segment>> {
+        let present = self.participants.get(&participant)?;
+        let (offset, speaker) = (present.offset, present.name.clone());
+        let shift = |at: MediaTime| MediaTime::from_ticks(offset.ticks().saturating_add(at.ticks()));
+        let shift_span = |span: Span| Span::new(shift(span.start), shift(span.end));
+        let segment = |utterance, words: Vec<asr::event::Word>, span, language| {
+            let text = asr::event::text(&words);
+            let words =
+                words.into_iter().map(|word| asr::event::Word { span: shift_span(word.span), ..word }).collect();
+            Arc::new(Segment { participant, speaker, utterance, text, words, span: shift_span(span), language })
+        };
+        match event {
+            Event::SpeechStarted { utterance, at } => {
+                let event = RoomEvent::SpeechStarted { participant, utterance: utterance.0, start: shift(at) };
+                self.publish(event, now);
+                None
+            }
+            Event::SpeechEnded { utterance, at } => {
+                self.publish(RoomEvent::SpeechEnded { participant, utterance: utterance.0, end: shift(at) }, now);
+                None
+            }
+            Event::Lost { span, why } => {
+                self.publish(RoomEvent::TranscriptLost { participant, span: shift_span(span), why }, now);
+                None
+            }
+            Event::Partial { utterance, .. } if utterance.0 < present.next_utterance => None,
+            Event::Partial { utterance, revision, stable_words, words, span } => {
+                let segment = segment(utterance.0, words, span, None);
+                let superseded = present.partial_seq;
+                let seq = self.publish(RoomEvent::TranscriptPartial { stable_words, revision, segment }, now);
+                self.replace_partial(participant, superseded, Some(seq));
+                None
+            }
+            Event::Final { utterance, words, span, language, .. } => {
+                let segment = segment(utterance.0, words, span, language);
+                let superseded = present.partial_seq;
+                self.publish(RoomEvent::TranscriptFinal { segment: segment.clone() }, now);
+                self.replace_partial(participant, superseded, None);
+                if let Some(present) = self.participants.get_mut(&participant) {
+                    present.next_utterance = utterance.0.saturating_add(1);
+                }
+                if segment.words.is_empty() {
+                    return None;
+                }
+                push_bounded(&mut self.transcript, segment.clone(), self.limits.segments_max);
+                Some(segment)
+            }
+        }
+    }
+
+    /// Keeps and publishes an action item, new or changed.
+    pub fn note_action(&mut self, item: ActionItem, now: MediaTime) {
+        let item = Arc::new(item);
+        let is_new = match self.actions.iter_mut().find(|known| known.id == item.id) {
+            Some(known) => {
+                *known = item.clone();
+                false
+            }
+            None => {
+                push_bounded(&mut self.actions, item.clone(), self.limits.notes_max);
+                item.revision <= 1
+            }
+        };
+        let event = if is_new { RoomEvent::ActionItemCreated { item } } else { RoomEvent::ActionItemUpdated { item } };
+        self.publish(event, now);
+    }
+
+    /// Keeps and publishes a decision.
+    pub fn note_decision(&mut self, decision: Decision, now: MediaTime) {
+        let decision = Arc::new(decision);
+        push_bounded(&mut self.decisions, decision.clone(), self.limits.notes_max);
+        self.publish(RoomEvent::DecisionNoted { decision }, now);
+    }
+
+    /// Keeps and publishes a question, new or answered.
+    pub fn note_question(&mut self, question: Question, now: MediaTime) {
+        let question = Arc::new(question);
+        match self.questions.iter_mut().find(|known| known.id == question.id) {
+            Some(known) => *known = question.clone(),
+            None => push_bounded(&mut self.questions, question.clone(), self.limits.notes_max),
+        }
+        self.publish(RoomEvent::QuestionAsked { question }, now);
+    }
+
+    /// Keeps and publishes a summary.
+    pub fn summarise(&mut self, summary: Summary, now: MediaTime) {
+        let summary = Arc::new(summary);
+        self.summary = Some(summary.clone());
+        self.publish(RoomEvent::SummaryReady { summary }, now);
+    }
+
+    /// The next entries after `cursor`, at most `max`; empty when the client is up to date.
+    ///
+    /// # Errors
+    /// [`FellOff`] when entries between the cursor and the log are gone.
+    pub fn read(&self, cursor: u64, max: usize) -> Result<Vec<Arc<Published>>, FellOff> {
+        if cursor < self.evicted_through {
+            return Err(FellOff { resume: self.evicted_through });
+        }
+        let from = self.log.partition_point(|entry| entry.seq <= cursor);
+        Ok(self.log.iter().skip(from).take(max).cloned().collect())
+    }
+
+    /// The cursor before the oldest entry that is still there.
+    pub fn oldest_cursor(&self) -> u64 {
+        self.evicted_through
+    }
+
+    /// The number of the newest entry; zero before the first.
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    /// Who is in the room, in the order they came.
+    pub fn participants(&self) -> Vec<Participant> {
+        let present = self.participants.iter();
+        present.map(|(id, present)| Participant { id: *id, name: present.name.clone() }).collect()
+    }
+
+    /// What was said, oldest first.
+    pub fn transcript(&self) -> Vec<Arc<Segment>> {
+        self.transcript.iter().cloned().collect()
+    }
+
+    /// How many segments the transcript holds.
+    pub fn transcript_len(&self) -> usize {
+        self.transcript.len()
+    }
+
+    /// What is to be done, oldest first, without what was declined.
+    pub fn actions(&self) -> Vec<Arc<ActionItem>> {
+        self.actions.iter().filter(|item| !item.is_declined()).cloned().collect()
+    }
+
+    /// What was decided, oldest first.
+    pub fn decisions(&self) -> Vec<Arc<Decision>> {
+        self.decisions.iter().cloned().collect()
+    }
+
+    /// What was asked, oldest first.
+    pub fn questions(&self) -> Vec<Arc<Question>> {
+        self.questions.iter().cloned().collect()
+    }
+
+    /// The summary given when the room ended, if it has.
+    pub fn summary(&self) -> Option<Arc<Summary>> {
+        self.summary.clone()
+    }
+
+    fn publish(&mut self, event: RoomEvent, now: MediaTime) -> u64 {
+        self.last_seq += 1;
+        self.log.push_back(Arc::new(Published { v: VERSION, seq: self.last_seq, at: now, event }));
+        while self.log.len() > self.limits.events_max.max(1) {
+            if let Some(oldest) = self.log.pop_front() {
+                self.evicted_through = oldest.seq;
+            }
+        }
+        self.last_seq
+    }
+
+    fn replace_partial(&mut self, participant: ParticipantId, superseded: Option<u64>, by: Option<u64>) {
+        if let Some(seq) = superseded {
+            self.retract(seq);
+        }
+        if let Some(present) = self.participants.get_mut(&participant) {
+            present.partial_seq = by;
+        }
+    }
+
+    /// Takes an entry out of the log; a client that has not read it reads what replaced it instead.
+    fn retract(&mut self, seq: u64) {
+        if let Ok(index) = self.log.binary_search_by_key(&seq, |entry| entry.seq) {
+            self.log.remove(index);
+        }
+    }
+}
+
+/// Longer names are cut: they are repeated in every segment.
+const NAME_MAX_CHARS: usize = 80;
+
+fn push_bounded<T>(kept: &mut VecDeque<T>, item: T, max: usize) {
+    if kept.len() >= max.max(1) {
+        kept.pop_front();
+    }
+    kept.push_back(item);
+}
+
+#[cfg(test)]
+mod tests {
+    use asr::event::{Cut, UtteranceId, Word};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: MediaTime = MediaTime::from_millis(10_000);
+
+    #[test]
+    fn a_newer_partial_replaces_the_older_and_the_final_replaces_both() {
+        let (mut room, ada) = room_of_one();
+        room.hear(ada, partial(0, 1, "good"), NOW);
+        room.hear(ada, partial(0, 2, "good morning"), NOW);
+        assert_eq!(kinds(&room), ["joined", "partial good morning"]);
+        room.hear(ada, finished(0, "good morning."), NOW);
+        assert_eq!(kinds(&room), ["joined", "final good morning."]);
+    }
+
+    #[test]
+    fn a_partial_that_comes_after_its_final_is_not_published() {
+        let (mut room, ada) = room_of_one();
+        room.hear(ada, finished(0, "done."), NOW);
+        room.hear(ada, partial(0, 9, "don"), NOW);
+        assert_eq!(kinds(&room), ["joined", "final done."]);
+    }
+
+    #[test]
+    fn a_client_reads_on_from_its_cursor_across_replaced_partials() {
+        let (mut room, ada) = room_of_one();
+        room.hear(ada, partial(0, 1, "a"), NOW);
+        let seen = room.last_seq();
+        room.hear(ada, partial(0, 2, "a b"), NOW);
+        room.hear(ada, finished(0, "a b."), NOW);
+        let rest = room.read(seen, 10).unwrap();
+        assert_eq!(rest.iter().map(|entry| kind(&entry.event)).collect::<Vec<_>>(), ["final a b."]);
+    }
+
+    #[test]
+    fn a_cursor_that_fell_off_is_told_where_to_resume_and_loses_nothing_after_it() {
+        let mut room = Room::new(Limits { events_max: 3, ..Limits::default() });
+        let ada = room.join("Ada", NOW).unwrap();
+        for utterance in 0..5 {
+            room.hear(ada, finished(utterance, "x"), NOW);
+        }
+        let FellOff { resume } = room.read(1, 10).unwrap_err();
+        assert_eq!(resume, 3);
+        assert_eq!(room.read(resume, 10).unwrap().len(), 3);
+        assert_eq!(room.oldest_cursor(), resume);
+    }
+
+    #[test]
+    fn times_are_moved_from_the_participants_timeline_to_the_rooms() {
+        let (mut room, ada) = room_of_one();
+        let segment = room.hear(ada, finished(0, "hello"), NOW).unwrap();
+        assert_eq!(segment.span, Span::new(NOW, MediaTime::from_millis(11_000)));
+        assert_eq!(segment.words[0].span.start, NOW);
+    }
+
+    #[test]
+    fn an_empty_final_ends_its_partial_and_leaves_no_segment() {
+        let (mut room, ada) = room_of_one();
+        room.hear(ada, partial(0, 1, "hm"), NOW);
+        let nothing = Event::Final {
+            utterance: UtteranceId(0),
+            words: vec![],
+            span: Span::default(),
+            cut: Cut::Pause,
+            language: None,
+        };
+        assert_eq!(room.hear(ada, nothing, NOW), None);
+        assert!(room.transcript().is_empty());
+        assert_eq!(kinds(&room), ["joined", "final "]);
+    }
+
+    #[test]
+    fn one_participant_too_many_is_refused_and_a_place_is_free_after_leaving() {
+        let mut room = Room::new(Limits { participants_max: 1, ..Limits::default() });
+        let ada = room.join("Ada", NOW).unwrap();
+        assert_eq!(room.join("Bob", NOW), Err(Crowded(1)));
+        room.leave(ada, NOW);
+        assert!(room.join("Bob", NOW).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn the_log_is_bounded_in_order_and_never_drops_a_final_that_it_does_not_say_is_gone(
+            steps in prop::collection::vec((0_u64..3, any::<bool>()), 1..200),
+            events_max in 1_usize..20,
+        ) {
+            let mut room = Room::new(Limits { events_max, ..Limits::default() });
+            let people: Vec<_> = (0..3).map(|_| room.join("x", NOW).unwrap()).collect();
+            let mut next = [0_u64; 3];
+            let mut finals = Vec::new();
+            for (who, is_final) in steps {
+                let index = who as usize;
+                if is_final {
+                    room.hear(people[index], finished(next[index], "word"), NOW);
+                    next[index] += 1;
+                    finals.push(room.last_seq());
+                } else {
+                    room.hear(people[index], partial(next[index], 1, "wo"), NOW);
+                }
+            }
+            let kept = room.read(room.oldest_cursor(), usize::MAX).unwrap();
+            prop_assert!(kept.len() <= events_max);
+            prop_assert!(kept.windows(2).all(|pair| pair[0].seq < pair[1].seq));
+            for seq in finals {
+                prop_assert!(seq <= room.oldest_cursor() || kept.iter().any(|entry| entry.seq == seq));
+            }
+            let partials = kept.iter().filter(|entry| matches!(entry.event, RoomEvent::TranscriptPartial { .. })).count();
+            prop_assert!(partials <= 3, "one partial a participant");
+        }
+    }
+
+    fn room_of_one() -> (Room, ParticipantId) {
+        let mut room = Room::new(Limits::default());
+        let ada = room.join("Ada", NOW).unwrap();
+        (room, ada)
+    }
+
+    fn partial(utterance: u64, revision: u32, text: &str) -> Event {
+        Event::Partial {
+            utterance: UtteranceId(utterance),
+            revision,
+            stable_words: 0,
+            words: words(text),
+            span: second(),
+        }
+    }
+
+    fn finished(utterance: u64, text: &str) -> Event {
+        Event::Final {
+            utterance: UtteranceId(utterance),
+            words: words(text),
+            span: second(),
+            cut: Cut::Pause,
+            language: None,
+        }
+    }
+
+    fn words(text: &str) -> Vec<Word> {
+        text.split(' ').map(|word| Word { text: word.into(), span: second(), confidence: 1.0 }).collect()
+    }
+
+    fn second() -> Span {
+        Span::new(MediaTime::ZERO, MediaTime::from_millis(1_000))
+    }
+
+    fn kinds(room: &Room) -> Vec<String> {
+        room.read(0, usize::MAX).unwrap().iter().map(|entry| kind(&entry.event)).collect()
+    }
+
+    fn kind(event: &RoomEvent) -> String {
+        match event {
+            RoomEvent::ParticipantJoined { .. } => "joined".into(),
+            RoomEvent::TranscriptPartial { segment, .. } => format!("partial {}", segment.text),
+            RoomEvent::TranscriptFinal { segment } => format!("final {}", segment.text),
+            other => format!("{other:?}"),
+        }
+    }
+}

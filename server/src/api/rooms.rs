@@ -1,0 +1,146 @@
+//! Rooms over HTTP: opening, listing, reading and closing them.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use bot::{
+    actor::RoomHandle,
+    event::Segment,
+    note::{ActionItem, Summary},
+};
+use media::id::{ParticipantId, RoomId};
+use serde::{Deserialize, Serialize};
+
+use super::RoomOf;
+use crate::{app::App, error::ApiError};
+
+/// The routes.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/rooms", get(list).post(open))
+        .route("/api/rooms/{id}", get(show).delete(close))
+        .route("/api/rooms/{id}/transcript", get(transcript))
+        .route("/api/rooms/{id}/actions", get(actions))
+        .route("/api/rooms/{id}/summary", get(summary))
+}
+
+/// What is asked for when a room is opened; all of it may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Wish {
+    title: String,
+}
+
+/// A room as clients see it.
+#[derive(Debug, Serialize)]
+struct View {
+    id: RoomId,
+    title: String,
+    is_open: bool,
+    began: String,
+    participants: Vec<Participant>,
+    last_seq: u64,
+    segments: usize,
+    action_items: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Participant {
+    id: ParticipantId,
+    name: Arc<str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Rooms {
+    rooms: Vec<View>,
+}
+
+#[derive(Debug, Serialize)]
+struct Transcript {
+    room: RoomId,
+    segments: Vec<Arc<Segment>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Actions {
+    room: RoomId,
+    action_items: Vec<Arc<ActionItem>>,
+}
+
+#[derive(Debug, Serialize)]
+struct SummaryOf {
+    room: RoomId,
+    #[serde(flatten)]
+    summary: Summary,
+}
+
+impl From<&RoomHandle> for View {
+    fn from(handle: &RoomHandle) -> Self {
+        let began = jiff::Timestamp::try_from(handle.epoch().wall).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        handle.read(|room| Self {
+            id: handle.id(),
+            title: handle.title().to_owned(),
+            is_open: handle.is_open(),
+            began: format!("{began:.3}"),
+            participants: room
+                .participants()
+                .into_iter()
+                .map(|who| Participant { id: who.id, name: who.name })
+                .collect(),
+            last_seq: room.last_seq(),
+            segments: room.transcript_len(),
+            action_items: room.actions().len(),
+        })
+    }
+}
+
+async fn list(State(app): State<App>) -> Json<Rooms> {
+    Json(Rooms { rooms: app.rooms().list().iter().map(View::from).collect() })
+}
+
+async fn open(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Result<impl IntoResponse, ApiError> {
+    let wish = if body.is_empty() { Wish::default() } else { wish(&headers, &body)? };
+    let room = app.open_room(&wish.title)?;
+    let location = format!("/api/rooms/{}", room.id());
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(View::from(&room))))
+}
+
+fn wish(headers: &HeaderMap, body: &[u8]) -> Result<Wish, ApiError> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.starts_with("application/json") {
+        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", "the body must be application/json"));
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        ApiError::bad_request("bad_json", error.to_string()).hint("send {\"title\": \"…\"} or no body")
+    })
+}
+
+async fn show(RoomOf(room): RoomOf) -> Json<View> {
+    Json(View::from(&room))
+}
+
+async fn close(State(app): State<App>, RoomOf(room): RoomOf) -> StatusCode {
+    app.rooms().take(room.id());
+    room.close().await;
+    StatusCode::NO_CONTENT
+}
+
+async fn transcript(RoomOf(room): RoomOf) -> Json<Transcript> {
+    Json(Transcript { room: room.id(), segments: room.read(bot::room::Room::transcript) })
+}
+
+async fn actions(RoomOf(room): RoomOf) -> Json<Actions> {
+    Json(Actions { room: room.id(), action_items: room.read(bot::room::Room::actions) })
+}
+
+async fn summary(RoomOf(room): RoomOf) -> Result<Json<SummaryOf>, ApiError> {
+    let summary = room.summary().await.map_err(|_| ApiError::not_found("the room was closed just now"))?;
+    Ok(Json(SummaryOf { room: room.id(), summary }))
+}

@@ -1,0 +1,91 @@
+//! The commands of `harmony`.
+//!
+//! Each command is a file with its own arguments; this one is the tree, and the place where an error becomes
+//! one line on stderr. Exit 0 done, 1 failed, 2 wrong use (clap's own).
+
+pub mod keys;
+pub mod models;
+pub mod serve;
+pub mod transcribe;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+
+/// A real-time media and voice server: sound in, live words out.
+#[derive(Debug, Parser)]
+#[command(name = "harmony", version, max_term_width = 100)]
+pub struct Cli {
+    /// The configuration file; `harmony.toml` in the current folder is used when it is there.
+    #[arg(long, global = true, env = "HARMONY_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `harmony` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve HTTP and WebSockets until told to stop.
+    Serve(serve::Args),
+    /// Write down what is said in recordings.
+    Transcribe(transcribe::Args),
+    /// The speech models: what there is, fetching, verifying.
+    #[command(subcommand)]
+    Models(models::Command),
+    /// The API keys that open this server.
+    #[command(subcommand)]
+    Keys(keys::Command),
+}
+
+/// Runs a command; its failure is one line on stderr.
+pub async fn run(cli: Cli) -> ExitCode {
+    match dispatch(cli).await {
+        Ok(code) => code,
+        Err(error) => {
+            complain(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What went wrong in any command: only its text matters from here on.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
+    let config = Config::load(config_file(cli.config.as_deref()))?;
+    match cli.command {
+        Command::Serve(args) => Ok(serve::run(args, config).await?),
+        Command::Transcribe(args) => Ok(transcribe::run(args, config).await?),
+        Command::Models(command) => Ok(models::run(command, config.models.dir.as_deref()).await?),
+        Command::Keys(command) => Ok(keys::run(command, &data_dir(&config)?)?),
+    }
+}
+
+/// The named file, else the one in the current folder, else none.
+fn config_file(named: Option<&Path>) -> Option<&Path> {
+    let usual = Path::new("harmony.toml");
+    named.or_else(|| usual.exists().then_some(usual))
+}
+
+/// The folder for what the server keeps: as configured, else the platform's.
+fn data_dir(config: &Config) -> Result<PathBuf, NoDataDir> {
+    let platform = || directories::ProjectDirs::from("", "", "harmony").map(|folders| folders.data_dir().to_owned());
+    config.data.dir.clone().or_else(platform).ok_or(NoDataDir)
+}
+
+/// The platform names no folder for data.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no home folder to keep data in; set data.dir in the configuration")]
+pub struct NoDataDir;
+
+#[expect(clippy::print_stderr, reason = "the one line that says why a command failed")]
+fn complain(error: &dyn std::error::Error) {
+    eprintln!("harmony: {error}");
+}

@@ -1,0 +1,117 @@
+//! `harmony serve`: loads the recognizer, listens, says where to look, and drains when told to stop.
+//!
+//! Without a model it serves all the same and says which command brings one; with a broken one it refuses to
+//! start. Without a key it listens on loopback only.
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use asr::pool::Ears;
+use tokio::net::TcpListener;
+
+use super::NoDataDir;
+use crate::{
+    app::{self, App},
+    auth::keys::{self, KeyRing},
+    config::Config,
+    engine::{self, NoEars},
+    listen, shutdown, telemetry,
+};
+
+/// Arguments of `harmony serve`; everything else is in the configuration.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The model files are wrong; see the text.
+    #[error(transparent)]
+    Engine(#[from] engine::Broken),
+    /// The keys cannot be read.
+    #[error(transparent)]
+    Keys(#[from] keys::Error),
+    /// There is no folder for data.
+    #[error(transparent)]
+    Data(#[from] NoDataDir),
+    /// Anybody in the network could use the server.
+    #[error(
+        "refusing to listen on {0} without an API key, since anybody who reaches it could listen in; \
+         create one with `harmony keys create`, or set http.host to 127.0.0.1"
+    )]
+    Open(SocketAddr),
+    /// Every listener is switched off.
+    #[error("nothing to serve: http.port is 0, which switches the only listener off")]
+    NothingToServe,
+    /// The address is taken, or not this machine's.
+    #[error("cannot listen on {address}: {source} (http.host and http.port set the address)")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The platform's certificates cannot be read.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+    /// The loading thread broke.
+    #[error("the recognizer could not be loaded: {0}")]
+    Loading(#[from] tokio::task::JoinError),
+}
+
+/// Serves until a signal has been taken and the server has drained.
+///
+/// # Errors
+/// [`Error`]; nothing was served then.
+pub async fn run(_args: Args, config: Config) -> Result<ExitCode, Error> {
+    telemetry::log_to_stderr(&config.log);
+    let address = config.http_address().ok_or(Error::NothingToServe)?;
+    let keys = KeyRing::load(&super::data_dir(&config)?, &config.auth.keys)?;
+    if keys.is_empty() && !address.ip().is_loopback() {
+        return Err(Error::Open(address));
+    }
+    // Bound before the model is loaded: a port that is taken is told at once.
+    let listener = TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })?;
+    let loading = config.clone();
+    let ears = tokio::task::spawn_blocking(move || engine::start(&loading)).await??;
+    announce(address, &ears);
+    let app = App::new(config, ears, keys)?;
+    let signals = tokio::spawn(shutdown::on_signal(app.clone()));
+    let tidying = tokio::spawn(tidy(app.clone()));
+    let router = app::router(app.clone());
+    listen::serve(listener, router, app.admission(), app.shutdown().clone(), shutdown::GRACE).await;
+    shutdown::close_rooms(&app).await;
+    tidying.abort();
+    signals.abort();
+    tracing::info!("drained; goodbye");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says on stdout where to look. Programs read the first line.
+#[expect(clippy::print_stdout, reason = "what the command is asked for: where the server is")]
+fn announce(address: SocketAddr, ears: &Result<Ears, NoEars>) {
+    println!("console:   http://{address}/");
+    println!("live:      websocat -b 'ws://{address}/v1/listen?encoding=linear16&sample_rate=16000' < speech.raw");
+    println!("file:      curl -F file=@speech.wav -F model=whisper-1 http://{address}/v1/audio/transcriptions");
+    match ears {
+        Ok(ears) => {
+            let info = ears.info();
+            println!("engine:    {} ({}), languages: {}", info.engine, info.model, languages(&info.languages));
+        }
+        Err(missing) => println!("engine:    none: {missing}"),
+    }
+}
+
+fn languages(codes: &[String]) -> String {
+    match codes.len() {
+        0..=8 => codes.join(", "),
+        count => format!("{} and {} more", codes[..4].join(", "), count - 4),
+    }
+}
+
+async fn tidy(app: App) {
+    let mut every = tokio::time::interval(telemetry::TIDY_EVERY);
+    loop {
+        every.tick().await;
+        app.metrics().tidy();
+    }
+}

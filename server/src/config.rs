@@ -1,0 +1,454 @@
+//! The configuration: `harmony.toml`, then `HARMONY__SECTION__KEY` from the environment, checked as a whole.
+//!
+//! Every key has a default that works on one machine without a file. An unknown key is refused with its file
+//! and line, a wrong value with the reason. Pure: the text of the file and the variables are handed in, nothing
+//! is opened here but by [`Config::load`].
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The HTTP and WebSocket listener.
+    pub http: Http,
+    /// The SIP listeners.
+    pub sip: Sip,
+    /// The ports that telephone audio uses.
+    pub rtp: Rtp,
+    /// What recognizes.
+    pub asr: Asr,
+    /// Who may use the server.
+    pub auth: Auth,
+    /// What the server keeps.
+    pub data: Data,
+    /// Where the models are.
+    pub models: Models,
+    /// How much at once.
+    pub limits: Limits,
+    /// What the log holds.
+    pub log: Log,
+}
+
+/// `[http]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// The address to listen on; anything but loopback needs an API key.
+    #[serde(deserialize_with = "host")]
+    pub host: IpAddr,
+    /// The port; 0 switches the listener off.
+    pub port: u16,
+    /// Whether URLs that clients name (callbacks, files to fetch) may lie in this machine or its networks.
+    pub call_private: bool,
+}
+
+/// `[sip]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sip {
+    /// The address to listen on.
+    #[serde(deserialize_with = "host")]
+    pub host: IpAddr,
+    /// UDP and TCP port; 0 switches them off.
+    pub port: u16,
+    /// TLS port; 0 switches it off.
+    pub tls_port: u16,
+}
+
+/// `[rtp]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rtp {
+    /// First UDP port.
+    pub port_min: u16,
+    /// Last UDP port.
+    pub port_max: u16,
+}
+
+/// `[asr]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Asr {
+    /// Which engine.
+    pub engine: Engine,
+    /// Which of the engine's models, such as `base.en`; the largest installed when not set.
+    pub model: Option<String>,
+    /// Decoder threads; as many as the cores allow when not set.
+    pub workers: Option<usize>,
+    /// Threads of one decoder; workers × threads stay within the cores.
+    pub threads: Option<usize>,
+}
+
+/// Which engine recognizes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// Whisper when one of its models is installed, else Moonshine.
+    #[default]
+    Auto,
+    /// whisper.cpp.
+    Whisper,
+    /// Moonshine on ONNX Runtime.
+    Moonshine,
+}
+
+/// `[auth]`
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// Keys that open this server, plain or `sha256:HEX`, besides those of `harmony keys create`.
+    pub keys: Vec<String>,
+}
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Auth").field("keys", &format_args!("{} kept secret", self.keys.len())).finish()
+    }
+}
+
+/// `[data]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    /// The folder for what the server keeps; the platform's data folder when not set.
+    pub dir: Option<PathBuf>,
+}
+
+/// `[models]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Models {
+    /// The folder of models; `HARMONY_MODELS_DIR` and the platform's data folder come first and last.
+    pub dir: Option<PathBuf>,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Streams of audio listened to at once; sized from the cores when not set.
+    pub streams_max: Option<usize>,
+    /// Rooms kept at once.
+    pub rooms_max: usize,
+    /// Requests being answered at once.
+    pub requests_max: usize,
+    /// Connections open at once.
+    pub connections_max: usize,
+    /// Largest request body.
+    pub upload_bytes_max: u64,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,server=debug`.
+    pub level: String,
+    /// Lines for people or JSON for programs.
+    pub format: LogFormat,
+}
+
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { host: LOOPBACK, port: 8_080, call_private: false }
+    }
+}
+
+impl Default for Sip {
+    fn default() -> Self {
+        Self { host: LOOPBACK, port: 5_060, tls_port: 5_061 }
+    }
+}
+
+impl Default for Rtp {
+    fn default() -> Self {
+        Self { port_min: 20_000, port_max: 29_999 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            streams_max: None,
+            // A room whose people have left costs a transcript, some hundred kB: 256 are a busy day's.
+            rooms_max: 256,
+            // Each may hold one message or one block of a body in memory.
+            requests_max: 256,
+            // A socket costs two small tasks and its buffers, about 50 kB.
+            connections_max: 1_024,
+            // Two hours of CD-quality stereo WAV are 1.3 GB; compressed speech is a hundredth of that.
+            upload_bytes_max: 2 << 30,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Config {
+    /// Reads the file, if one is named, and the environment.
+    ///
+    /// # Errors
+    /// [`Error`] when the file cannot be read, or for what [`Config::parse`] refuses.
+    pub fn load(file: Option<&Path>) -> Result<Self, Error> {
+        let text = match file {
+            Some(path) => fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?,
+            None => String::new(),
+        };
+        // A variable that is not UTF-8 cannot be one of ours: every name and value that is taken is text.
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self::parse(file.unwrap_or(Path::new("harmony.toml")), &text, variables)
+    }
+
+    /// The configuration that `text` (of the file `name`) and `variables` describe; variables win.
+    ///
+    /// # Errors
+    /// [`Error`] for an unknown key, a value of the wrong kind, or values that do not go together.
+    pub fn parse(
+        name: &Path,
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Error> {
+        let mut config: Self = toml::from_str(text).map_err(|error| Error::in_file(name, text, &error))?;
+        // The text has just been read as a configuration, so it is a table; variables are laid over it.
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| Error::in_file(name, text, &error))?;
+        let mut variables: Vec<_> = variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+        variables.sort();
+        for (variable, value) in variables {
+            (table, config) = overlay(&table, &variable, &value)?;
+        }
+        config.check()
+    }
+
+    /// Where the HTTP listener is, unless it is off.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        (self.http.port != 0).then(|| SocketAddr::new(self.http.host, self.http.port))
+    }
+
+    fn check(self) -> Result<Self, Error> {
+        let positive = |name: &str, value: Option<usize>| match value {
+            Some(0) => Err(Error::Value { key: name.to_owned(), why: "must be at least 1".to_owned() }),
+            _ => Ok(()),
+        };
+        positive("asr.workers", self.asr.workers)?;
+        positive("asr.threads", self.asr.threads)?;
+        positive("limits.streams_max", self.limits.streams_max)?;
+        positive("limits.rooms_max", Some(self.limits.rooms_max))?;
+        positive("limits.requests_max", Some(self.limits.requests_max))?;
+        positive("limits.connections_max", Some(self.limits.connections_max))?;
+        if self.rtp.port_min > self.rtp.port_max {
+            return Err(Error::Value {
+                key: "rtp.port_min".to_owned(),
+                why: "must not lie above rtp.port_max".to_owned(),
+            });
+        }
+        if let Err(error) = self.log.level.parse::<tracing_subscriber::filter::Targets>() {
+            return Err(Error::Value { key: "log.level".to_owned(), why: error.to_string() });
+        }
+        Ok(self)
+    }
+}
+
+/// Why a configuration is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file that was named cannot be opened.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A line of the file is wrong.
+    #[error("{}:{line}: {why}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong, in one line.
+        why: String,
+    },
+    /// A variable of the environment is wrong.
+    #[error("{variable}: {why}")]
+    Variable {
+        /// Its name.
+        variable: String,
+        /// What is wrong, in one line.
+        why: String,
+    },
+    /// A value is of the right kind and makes no sense.
+    #[error("{key} {why}")]
+    Value {
+        /// As `section.key`.
+        key: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl Error {
+    fn in_file(path: &Path, text: &str, error: &toml::de::Error) -> Self {
+        let at = error.span().map_or(0, |span| span.start).min(text.len());
+        let line = text.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count() + 1;
+        Self::File { path: path.to_owned(), line, why: one_line(error.message()) }
+    }
+}
+
+/// The table with one variable laid over it, and the configuration that it makes.
+fn overlay(table: &toml::Table, variable: &str, value: &str) -> Result<(toml::Table, Config), Error> {
+    let wrong = |why: &str| Error::Variable { variable: variable.to_owned(), why: one_line(why) };
+    let path = variable[PREFIX.len()..].to_lowercase();
+    let Some((section, key)) = path.split_once("__") else {
+        return Err(wrong("expected HARMONY__SECTION__KEY"));
+    };
+    // A variable is text and says nothing of its kind: as TOML would read it, as a string, as a list.
+    let as_toml =
+        toml::from_str::<toml::Table>(&format!("value = {value}")).ok().and_then(|mut table| table.remove("value"));
+    let list = value.split(',').map(|item| toml::Value::String(item.trim().to_owned())).collect();
+    let readings = as_toml.into_iter().chain([toml::Value::String(value.to_owned()), toml::Value::Array(list)]);
+    let mut refusal = None;
+    for reading in readings {
+        let mut table = table.clone();
+        let section = table.entry(section).or_insert_with(|| toml::Table::new().into());
+        if let Some(section) = section.as_table_mut() {
+            section.insert(key.to_owned(), reading);
+        }
+        match table.clone().try_into() {
+            Ok(config) => return Ok((table, config)),
+            Err(error) => refusal = refusal.or(Some(error)),
+        }
+    }
+    Err(wrong(refusal.as_ref().map_or("cannot be read", toml::de::Error::message)))
+}
+
+fn host<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<IpAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text == "localhost" {
+        return Ok(LOOPBACK);
+    }
+    text.parse().map_err(|_| serde::de::Error::custom(format!("{text:?} is no IP address (nor localhost)")))
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+const PREFIX: &str = "HARMONY__";
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_default_on_loopback() {
+        let config = parse("", &[]).unwrap();
+        assert_eq!(config, Config::default());
+        assert!(config.http_address().unwrap().ip().is_loopback());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_file_and_line() {
+        let error = parse("[http]\nport = 9000\nprot = 1\n", &[]).unwrap_err().to_string();
+        assert!(error.starts_with("test.toml:3: unknown field `prot`"), "{error}");
+        let error = parse("\n\n[htpp]\nport = 1\n", &[]).unwrap_err().to_string();
+        assert!(error.starts_with("test.toml:3: unknown field `htpp`"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_its_line_and_broken_text_too() {
+        for (text, line) in
+            [("[http]\nport = \"x\"", 2), ("[http]\nhost = \"example.com\"", 2), ("[http\n", 1), ("a = \"\n\n", 1)]
+        {
+            let error = parse(text, &[]).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("test.toml:{line}: ")) && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn variables_win_over_the_file_and_are_read_as_what_the_key_wants() {
+        let config = parse(
+            "[http]\nport = 9000\n",
+            &[
+                ("HARMONY__HTTP__PORT", "9001"),
+                ("HARMONY__HTTP__HOST", "0.0.0.0"),
+                ("HARMONY__AUTH__KEYS", "alpha, 12345"),
+                ("HARMONY__ASR__ENGINE", "moonshine"),
+                ("HARMONY__ASR__MODEL", "5"),
+                ("HARMONY_MODELS_DIR", "/elsewhere"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.http_address(), Some("0.0.0.0:9001".parse().unwrap()));
+        assert_eq!(config.auth.keys, ["alpha", "12345"]);
+        assert_eq!(config.asr.engine, Engine::Moonshine);
+        assert_eq!(config.asr.model.as_deref(), Some("5"));
+    }
+
+    #[test]
+    fn one_numeric_key_in_a_variable_is_a_list_of_one() {
+        assert_eq!(parse("", &[("HARMONY__AUTH__KEYS", "12345")]).unwrap().auth.keys, ["12345"]);
+    }
+
+    #[test]
+    fn an_unknown_variable_is_refused_by_name() {
+        for name in ["HARMONY__HTTP__PROT", "HARMONY__HTPP__PORT", "HARMONY__PORT", "HARMONY__HTTP__PORT__X"] {
+            let error = parse("", &[(name, "1")]).unwrap_err().to_string();
+            assert!(error.starts_with(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused_by_key() {
+        for (text, key) in [
+            ("[asr]\nthreads = 0", "asr.threads"),
+            ("[limits]\nstreams_max = 0", "limits.streams_max"),
+            ("[rtp]\nport_min = 3\nport_max = 2", "rtp.port_min"),
+            ("[log]\nlevel = \"loud,,=x\"", "log.level"),
+        ] {
+            let error = parse(text, &[]).unwrap_err().to_string();
+            assert!(error.starts_with(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn keys_do_not_show_in_debug_output() {
+        let config = parse("[auth]\nkeys = [\"hush\"]", &[]).unwrap();
+        assert!(!format!("{config:?}").contains("hush"));
+    }
+
+    #[test]
+    fn port_zero_switches_the_listener_off() {
+        assert_eq!(parse("[http]\nport = 0", &[]).unwrap().http_address(), None);
+    }
+
+    fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, Error> {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::parse(Path::new("test.toml"), text, variables)
+    }
+}

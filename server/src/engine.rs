@@ -1,0 +1,146 @@
+//! Which recognizer runs, and starting it: the choice is pure, the loading reads the model files.
+//!
+//! `auto` is Whisper when one of its models is installed, else Moonshine; what was chosen is always said. A
+//! model that is missing is no failure of the server, which then says which command brings it; a model that is
+//! there and broken is. Blocking: call it before serving, or on a blocking thread.
+
+use std::{num::NonZero, sync::Arc, thread};
+
+use asr::{
+    onnx::Library,
+    pool::{Ears, Options},
+    recognizer::Recognizer,
+    vad::silero::Silero,
+};
+
+use crate::{
+    config::{Asr, Config, Engine},
+    error::ApiError,
+    models::{self, Store, Unusable},
+};
+
+/// No recognizer runs, because a model is missing. Says which command brings it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoEars(pub String);
+
+impl From<&NoEars> for ApiError {
+    fn from(missing: &NoEars) -> Self {
+        Self {
+            retry_after_s: Some(MISSING_RETRY_S),
+            ..Self::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, "no_model", "no speech model is installed")
+                .hint(format!("{missing}, then restart the server"))
+        }
+    }
+}
+
+impl From<NoEars> for ApiError {
+    fn from(missing: NoEars) -> Self {
+        Self::from(&missing)
+    }
+}
+
+/// Why the server cannot start with this configuration and these files.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// A model's files are there and wrong, or the one that was asked for by name is not there.
+    #[error(transparent)]
+    Model(#[from] Unusable),
+    /// The engine refused a model.
+    #[error(transparent)]
+    Engine(#[from] asr::recognizer::Error),
+    /// There is no folder to look for models in.
+    #[error(transparent)]
+    Folder(#[from] models::NoFolder),
+}
+
+/// How many threads and streams the ears get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Decoder threads.
+    pub workers: usize,
+    /// Threads of one decoder.
+    pub threads: usize,
+    /// Streams at once.
+    pub streams_max: usize,
+}
+
+impl Size {
+    /// What the configuration asks for, within `cores`. Workers × threads never exceed the cores, since
+    /// decoders that share a core only slow each other down.
+    pub fn of(config: &Config, cores: usize) -> Self {
+        let cores = cores.max(1);
+        let threads = config.asr.threads.unwrap_or(1).clamp(1, cores);
+        let workers = config.asr.workers.unwrap_or(cores / threads).clamp(1, (cores / threads).max(1));
+        let streams_max = config.limits.streams_max.unwrap_or(STREAMS_PER_CORE * cores);
+        Self { workers, threads, streams_max }
+    }
+}
+
+/// The cores that this process may use.
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Loads the recognizer that the configuration asks for and starts the ears.
+///
+/// # Errors
+/// [`Broken`] when files are there and wrong, or a model was asked for by name and is not there. A missing
+/// default model is the inner [`NoEars`].
+pub fn start(config: &Config) -> Result<Result<Ears, NoEars>, Broken> {
+    let store = Store::open(models::folder(None, config.models.dir.as_deref())?);
+    let size = Size::of(config, cores());
+    let loaded = load(&store, &config.asr, &size);
+    let (recognizer, silero) = match loaded {
+        Ok(loaded) => loaded,
+        Err(Broken::Model(missing @ Unusable::Missing { .. })) if config.asr.model.is_none() => {
+            return Ok(Err(NoEars(missing.to_string())));
+        }
+        Err(broken) => return Err(broken),
+    };
+    let info = recognizer.info();
+    tracing::info!(engine = info.engine, model = %info.model, workers = size.workers, streams_max = size.streams_max, "recognizer loaded");
+    let options = Options { workers: size.workers, streams_max: size.streams_max };
+    Ok(Ok(Ears::start(recognizer, silero, options)?))
+}
+
+fn load(store: &Store, asr: &Asr, size: &Size) -> Result<(Arc<dyn Recognizer>, Silero), Broken> {
+    let library = Library::open(&store.library()?)?;
+    let silero = Silero::load(&library, &store.silero()?)?;
+    let _ = size;
+    let recognizer: Arc<dyn Recognizer> = match asr.engine {
+        Engine::Auto | Engine::Moonshine | Engine::Whisper => moonshine(store, &library)?,
+    };
+    Ok((recognizer, silero))
+}
+
+fn moonshine(store: &Store, library: &Library) -> Result<Arc<dyn Recognizer>, Broken> {
+    let files = store.moonshine()?;
+    let folder = files.encoder.parent().unwrap_or(store.dir());
+    Ok(Arc::new(asr::moonshine::Moonshine::load(library, folder)?))
+}
+
+/// Streams listened to at once for each core. An idle stream costs next to nothing and a speaking one about a
+/// tenth of a core, so sixteen bear a room in which a third speaks at once; beyond that partials are thinned.
+const STREAMS_PER_CORE: usize = 16;
+
+/// Somebody has to fetch a model first.
+const MISSING_RETRY_S: u32 = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decoders_never_outnumber_the_cores() {
+        for cores in 1..9 {
+            for threads in [None, Some(1), Some(3), Some(64)] {
+                for workers in [None, Some(1), Some(100)] {
+                    let asr = Asr { workers, threads, ..Asr::default() };
+                    let size = Size::of(&Config { asr, ..Config::default() }, cores);
+                    assert!(size.workers >= 1 && size.workers * size.threads <= cores, "{size:?} on {cores}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What the server says about itself: the log, and the metrics that Prometheus reads.
+//!
+//! Counters and histograms are recorded where things happen; what others count for themselves (the ears, the
+//! places, the rooms) is looked at when somebody asks. One recorder serves the process. No words of a caller,
+//! no key and no address of a client is ever a label.
+
+use std::{sync::OnceLock, time::Duration};
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::{
+    app::App,
+    config::{Log, LogFormat},
+};
+
+/// The process's metrics. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// The recorder of this process, installed on the first call.
+    pub fn installed() -> Self {
+        static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
+        Self(INSTALLED.get_or_init(install).clone())
+    }
+
+    /// The text that Prometheus reads, with what `app` counts right now.
+    pub fn render(&self, app: &App) -> String {
+        observe(app);
+        self.0.render()
+    }
+
+    /// Folds recorded samples into their histograms, so that they do not pile up when nobody asks.
+    pub fn tidy(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+/// How often [`Metrics::tidy`] is called. A busy server records some hundred samples a second; five seconds of
+/// them are a few kB.
+pub const TIDY_EVERY: Duration = Duration::from_secs(5);
+
+/// Records how long a stage took.
+pub fn stage(stage: &'static str, took: Duration) {
+    metrics::histogram!("harmony_stage_seconds", "stage" => stage).record(took.as_secs_f64());
+}
+
+/// Sets up the log as configured. What it cannot set up again (in a test, say) stays as it was.
+pub fn log_to_stderr(log: &Log) {
+    let targets: Targets = log.level.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
+    let registry = tracing_subscriber::registry().with(targets);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // An error here means that a log was set up before, which then goes on.
+    let _ = match log.format {
+        LogFormat::Text => registry.with(layer.with_target(false)).try_init(),
+        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+    };
+}
+
+fn install() -> PrometheusHandle {
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full("harmony_stage_seconds".to_owned()), &STAGE_BUCKETS_S)
+        .expect("the list of buckets is not empty");
+    let recorder = builder.build_recorder();
+    let handle = recorder.handle();
+    if metrics::set_global_recorder(recorder).is_err() {
+        tracing::warn!("another recorder of metrics is installed already; ours stays empty");
+    }
+    metrics::describe_histogram!("harmony_stage_seconds", metrics::Unit::Seconds, "How long a stage takes, by stage");
+    metrics::describe_counter!("harmony_drops_total", "What was dropped under load, by crossing");
+    metrics::describe_gauge!("harmony_streams", "Streams of audio, by state");
+    metrics::describe_gauge!("harmony_streams_max", "Streams that may be open at once");
+    metrics::describe_gauge!("harmony_rooms", "Rooms that are open");
+    metrics::describe_gauge!("harmony_connections", "Connections that are open");
+    handle
+}
+
+fn observe(app: &App) {
+    let admission = app.admission();
+    metrics::gauge!("harmony_streams", "state" => "open").set(admission.streams_taken() as f64);
+    metrics::gauge!("harmony_streams_max").set(admission.streams_max() as f64);
+    metrics::gauge!("harmony_connections").set(admission.connections_taken() as f64);
+    metrics::gauge!("harmony_rooms").set(app.rooms().list().len() as f64);
+    if let Ok(ears) = app.ears() {
+        let stats = ears.stats();
+        metrics::gauge!("harmony_streams", "state" => "waiting").set(stats.waiting as f64);
+        metrics::counter!("harmony_drops_total", "crossing" => "partials").absolute(stats.partials_dropped);
+        metrics::counter!("harmony_drops_total", "crossing" => "utterances").absolute(stats.lost);
+    }
+}
+
+/// From a tenth of a 20 ms frame to the slowest decode that anybody waits for.
+const STAGE_BUCKETS_S: [f64; 14] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0, 2.0, 5.0, 10.0];
