@@ -13,4 +13,6 @@ pub mod onnx;
 pub mod pool;
 pub mod recognizer;
 pub mod segment;
+mod spread;
 pub mod vad;
+pub mod whisper;
