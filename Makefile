@@ -1,0 +1,43 @@
+# Two commands matter: `make run` starts the server, `make test` proves it. The rest is for those who change it.
+
+HARMONY := target/release/harmony
+NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
+
+.PHONY: run build test check bench help
+
+help:
+	@echo "make run     install what is missing, build, fetch the models, serve on loopback"
+	@echo "make test    everything that CI runs"
+	@echo "make check   format, lints, licences, documentation"
+	@echo "make bench   speed, with budgets: pass or miss"
+
+run: build
+	@$(HARMONY) models fetch
+	@exec $(HARMONY) serve
+
+build:
+	@scripts/packages build
+	@cargo build --release --package server
+
+test:
+	@scripts/packages build test
+	@cargo build --package server
+	@target/debug/harmony models fetch
+	@tests/setup.sh
+ifdef NEXTEST
+	@cargo nextest run --workspace --no-fail-fast
+else
+	@echo "cargo-nextest is not installed: cargo test runs the same tests, more slowly"
+	@cargo test --workspace --no-fail-fast --all-targets
+endif
+
+check:
+	@scripts/packages build
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "skipped: cargo-deny is not installed (cargo install cargo-deny)"; fi
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+
+bench:
+	@scripts/packages build
+	@cargo bench --package benches

@@ -1,0 +1,77 @@
+//! The rules of the house that a compiler does not keep: which package may know which.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// What each package may depend on. The brain cannot tell a phone from a browser, so `bot` never knows `sip`.
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("media", &[]),
+    ("asr", &["media"]),
+    ("tts", &["media"]),
+    ("sip", &["media"]),
+    ("bot", &["media", "asr", "tts"]),
+    ("server", &["media", "asr", "tts", "sip", "bot"]),
+    ("benches", &["media", "asr", "tts", "sip", "bot", "server", "tests"]),
+    ("tests", &["media", "asr", "tts", "sip", "bot", "server"]),
+];
+
+#[test]
+fn packages_depend_only_along_the_arrows() {
+    let packages: BTreeSet<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
+    for (name, allowed) in ARROWS {
+        let path = root().join(name).join("Cargo.toml");
+        let manifest: toml::Table = fs::read_to_string(&path).expect("every package has a manifest").parse().expect("valid TOML");
+        for table in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let Some(toml::Value::Table(dependencies)) = manifest.get(table) else { continue };
+            for dependency in dependencies.keys().filter(|dependency| packages.contains(dependency.as_str())) {
+                assert!(allowed.contains(&dependency.as_str()), "{name} must not depend on {dependency} ({table})");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_package_of_the_workspace_has_its_arrows() {
+    let manifest: toml::Table =
+        fs::read_to_string(root().join("Cargo.toml")).expect("the workspace has a manifest").parse().expect("valid TOML");
+    let members: BTreeSet<&str> = manifest["workspace"]["members"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|member| member.as_str().expect("a name"))
+        .collect();
+    assert_eq!(members, ARROWS.iter().map(|(name, _)| *name).collect());
+}
+
+#[test]
+fn main_composes_and_nothing_else() {
+    let main = fs::read_to_string(root().join("server/src/main.rs")).expect("the binary has a main");
+    assert!(main.lines().count() < 60, "server/src/main.rs has {} lines", main.lines().count());
+}
+
+#[test]
+fn only_one_file_knows_each_young_library() {
+    for (package, crate_name, file) in [("asr", "ort::", "asr/src/onnx.rs")] {
+        for path in sources(&root().join(package).join("src")) {
+            let text = fs::read_to_string(&path).expect("a source is text");
+            let known = text.lines().any(|line| line.trim_start().starts_with("use ort") || line.contains(&format!(" {crate_name}")));
+            assert!(!known || path.ends_with(Path::new(file).strip_prefix(package).expect("inside")), "{} knows {crate_name}", path.display());
+        }
+    }
+}
+
+fn sources(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder of sources").filter_map(Result::ok) {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("packages lie in the workspace")
+}
