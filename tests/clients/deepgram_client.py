@@ -1,0 +1,248 @@
+"""Drives a server with the unmodified Deepgram SDK; prints what it received as one JSON object.
+
+usage: deepgram_client.py URL KEY SCENARIO [FILE]
+"""
+
+import json
+import sys
+import threading
+import time
+import wave
+
+import numpy
+from deepgram import DeepgramClient
+from deepgram.core.api_error import ApiError
+from deepgram.core.events import EventType
+from deepgram.environment import DeepgramClientEnvironment
+from deepgram.errors import BadRequestError
+from deepgram.listen.v1.types.listen_v1metadata import ListenV1Metadata
+from deepgram.listen.v1.types.listen_v1results import ListenV1Results
+from deepgram.listen.v1.types.listen_v1speech_started import ListenV1SpeechStarted
+from deepgram.listen.v1.types.listen_v1utterance_end import ListenV1UtteranceEnd
+
+PIECE_S = 0.1
+
+
+def client(url, key):
+    sockets = url.replace("http://", "ws://")
+    environment = DeepgramClientEnvironment(base=url, production=sockets, agent=sockets, agent_rest=url)
+    return DeepgramClient(api_key=key, environment=environment)
+
+
+def read(path):
+    """The samples of a 16-bit WAV file, interleaved, its rate and its channels."""
+    with wave.open(path) as file:
+        samples = numpy.frombuffer(file.readframes(file.getnframes()), dtype="<i2")
+        return samples, file.getframerate(), file.getnchannels()
+
+
+def mulaw(samples):
+    """16 kHz 16-bit samples as 8 kHz G.711 mu-law."""
+    narrow = numpy.convolve(samples, numpy.ones(2) / 2, mode="same")[::2]
+    clipped = numpy.clip(narrow, -32635, 32635).astype(int)
+    magnitude = numpy.abs(clipped) + 132
+    exponent = numpy.floor(numpy.log2(magnitude)).astype(int) - 7
+    mantissa = (magnitude >> (exponent + 3)) & 0x0F
+    return (~(((clipped < 0) << 7) | (exponent << 4) | mantissa) & 0xFF).astype(numpy.uint8).tobytes()
+
+
+class Session:
+    """One live connection: paces audio like a microphone and keeps every message."""
+
+    def __init__(self, url, key, **options):
+        self.messages, self.errors = [], []
+        self.context = client(url, key).listen.v1.connect(model="nova-3", **options)
+        self.connection = self.context.__enter__()
+        self.connection.on(EventType.MESSAGE, self.messages.append)
+        self.connection.on(EventType.ERROR, self.errors.append)
+        self.listener = threading.Thread(target=self.connection.start_listening)
+        self.listener.start()
+
+    def stream(self, audio, bytes_per_s):
+        piece = int(bytes_per_s * PIECE_S) // 8 * 8
+        began = time.monotonic()
+        for index, offset in enumerate(range(0, len(audio), piece)):
+            self.connection.send_media(audio[offset : offset + piece])
+            time.sleep(max(0.0, began + (index + 1) * PIECE_S - time.monotonic()))
+
+    def wait_for(self, wanted, timeout_s=20):
+        until = time.monotonic() + timeout_s
+        while time.monotonic() < until:
+            found = [message for message in list(self.messages) if wanted(message)]
+            if found:
+                return found[0]
+            time.sleep(0.02)
+        raise TimeoutError("the message did not come")
+
+    def close(self):
+        self.connection.send_close_stream()
+        self.listener.join(timeout=30)
+        frame = self.connection._websocket.protocol.close_rcvd
+        self.context.__exit__(None, None, None)
+        return frame.code if frame else None
+
+    def report(self, code):
+        results = [message for message in self.messages if isinstance(message, ListenV1Results)]
+        finals = [result for result in results if result.is_final]
+        channels = {}
+        for final in finals:
+            text = final.channel.alternatives[0].transcript
+            if text:
+                channels.setdefault(str(final.channel_index[0]), []).append(text)
+        words = [word for final in finals for word in final.channel.alternatives[0].words]
+        metadata = [message for message in self.messages if isinstance(message, ListenV1Metadata)]
+        return {
+            "channels": {channel: " ".join(texts) for channel, texts in channels.items()},
+            "interims": sum(not result.is_final for result in results),
+            "finals": len(finals),
+            "from_finalize": sum(bool(result.from_finalize) for result in finals),
+            "speech_final": sum(bool(result.speech_final) for result in finals),
+            "speech_started": sum(isinstance(message, ListenV1SpeechStarted) for message in self.messages),
+            "utterance_ends": [m.last_word_end for m in self.messages if isinstance(m, ListenV1UtteranceEnd)],
+            "channel_index": sorted({tuple(result.channel_index) for result in results}),
+            "words": [word.dict() for word in words],
+            "gaps": gaps(finals),
+            "model": finals[0].metadata.model_info.name if finals else None,
+            "metadata": metadata[0].dict() if metadata else None,
+            "last": type(self.messages[-1]).__name__ if self.messages else None,
+            "close": code,
+            "errors": [str(error) for error in self.errors],
+        }
+
+
+def gaps(finals):
+    """How far each final begins from where the one before it on its channel ended, in seconds."""
+    ends, found = {}, []
+    for final in finals:
+        channel = final.channel_index[0]
+        found.append(abs(final.start - ends.get(channel, 0.0)))
+        ends[channel] = final.start + final.duration
+    return max(found, default=0.0)
+
+
+def live(url, key, path):
+    samples, rate, _ = read(path)
+    session = Session(
+        url,
+        key,
+        encoding="linear16",
+        sample_rate=rate,
+        interim_results=True,
+        vad_events=True,
+        utterance_end_ms=1000,
+        punctuate=True,
+        keyterm=["Americans", "country"],
+        tag=["sdk"],
+    )
+    session.connection.send_keep_alive()
+    session.stream(samples.tobytes(), rate * 2)
+    session.stream(numpy.zeros(rate * 2, dtype="<i2").tobytes(), rate * 2)
+    return session.report(session.close())
+
+
+def finalize(url, key, path):
+    samples, rate, _ = read(path)
+    session = Session(url, key, encoding="linear16", sample_rate=rate)
+    session.stream(samples[: rate * 2].tobytes(), rate * 2)
+    session.connection.send_finalize()
+    answer = session.wait_for(lambda message: getattr(message, "from_finalize", False))
+    session.stream(samples[rate * 2 :].tobytes(), rate * 2)
+    report = session.report(session.close())
+    report["finalized"] = answer.channel.alternatives[0].transcript
+    return report
+
+
+def multichannel(url, key, path):
+    samples, rate, channels = read(path)
+    session = Session(
+        url, key, encoding="linear16", sample_rate=rate, channels=channels, multichannel=True, punctuate=True, diarize=True
+    )
+    session.stream(samples.tobytes(), rate * 2 * channels)
+    return session.report(session.close())
+
+
+def telephone(url, key, path):
+    samples, rate, _ = read(path)
+    assert rate == 16000
+    session = Session(url, key, encoding="mulaw", sample_rate=8000, interim_results=True)
+    session.stream(mulaw(samples), 8000)
+    return session.report(session.close())
+
+
+def container(url, key, path):
+    """A WAV file as it is, without an encoding: the server tells what it is."""
+    with open(path, "rb") as file:
+        audio = file.read()
+    session = Session(url, key, interim_results=True)
+    session.stream(audio, 32000)
+    return session.report(session.close())
+
+
+def prerecorded(url, key, path):
+    with open(path, "rb") as file:
+        audio = file.read()
+    response = client(url, key).listen.v1.media.transcribe_file(
+        request=audio, model="nova-3", smart_format=True, utterances=True, search=["country"], tag=["sdk"]
+    )
+    channel = response.results.channels[0]
+    return {
+        "transcript": channel.alternatives[0].transcript,
+        "confidence": channel.alternatives[0].confidence,
+        "words": [word.dict() for word in channel.alternatives[0].words],
+        "paragraphs": len(channel.alternatives[0].paragraphs.paragraphs),
+        "utterances": [utterance.transcript for utterance in response.results.utterances],
+        "hits": len(channel.search[0].hits),
+        "duration": response.metadata.duration,
+        "channels": response.metadata.channels,
+        "sha256": response.metadata.sha256,
+        "tags": response.metadata.tags,
+    }
+
+
+def prerecorded_channels(url, key, path):
+    with open(path, "rb") as file:
+        audio = file.read()
+    response = client(url, key).listen.v1.media.transcribe_file(
+        request=audio, model="nova-3", multichannel=True, punctuate=True
+    )
+    return {"channels": [channel.alternatives[0].transcript for channel in response.results.channels]}
+
+
+def refused(call):
+    """How the SDK raises what the server refuses."""
+    try:
+        call()
+    except BadRequestError as error:
+        return {"type": "BadRequestError", "status": error.status_code, "body": error.body, "headers": dict(error.headers)}
+    except ApiError as error:
+        return {"type": "ApiError", "status": error.status_code, "body": error.body}
+    return {"type": None}
+
+
+def refusals(url, key, path):
+    with open(path, "rb") as file:
+        audio = file.read()
+
+    def listen(wrong_key=key, **options):
+        with client(url, wrong_key).listen.v1.connect(model="nova-3", **options):
+            pass
+
+    def transcribe(wrong_key=key, request=audio, **options):
+        client(url, wrong_key).listen.v1.media.transcribe_file(request=request, model="nova-3", **options)
+
+    def fetch(address):
+        client(url, key).listen.v1.media.transcribe_url(url=address, model="nova-3")
+
+    return {
+        "live_key": refused(lambda: listen(wrong_key="wrong")),
+        "live_value": refused(lambda: listen(encoding="g729", sample_rate=8000)),
+        "key": refused(lambda: transcribe(wrong_key="wrong")),
+        "value": refused(lambda: transcribe(redact="phi")),
+        "noise": refused(lambda: transcribe(request=b"this is no audio at all" * 100)),
+        "private": refused(lambda: fetch("http://127.0.0.1:1/secret.wav")),
+    }
+
+
+if __name__ == "__main__":
+    url, key, scenario, *rest = sys.argv[1:]
+    print(json.dumps(globals()[scenario](url, key, *rest), default=str))
