@@ -9,7 +9,7 @@ import { Conversation } from "./conversation.js";
 import { engine_label, fill_languages, look_at_engine } from "./engine.js";
 import { build, save } from "./export.js";
 import { send_file } from "./file-send.js";
-import { clock, current_language, now_time, on_language, speak, t } from "./i18n.js";
+import { clock, current_language, hour_of, on_language, speak, t } from "./i18n.js";
 import { Latency } from "./latency.js";
 import { Meter } from "./meter.js";
 import { Microphone, NoMicrophone } from "./microphone.js";
@@ -58,7 +58,7 @@ async function new_room(title) {
 function show_room() {
   const room = rooms.find(conversation.room);
   $("room-title").textContent = conversation.room === null ? t("room_none") : title_of(room ?? { id: conversation.room });
-  const names = [...new Set(conversation.participants.values())];
+  const names = conversation.names();
   const parts = conversation.room === null ? [] : [clock(conversation.heard_s), ...names.slice(0, 4)];
   $("room-meta").textContent = parts.join(" · ");
   $("export").hidden = transcript.finals.length === 0;
@@ -67,7 +67,7 @@ function show_room() {
 // Sound
 
 function audio_path(room, more) {
-  const query = new URLSearchParams({ participant: more.name, ...more.spec });
+  const query = new URLSearchParams({ name: more.name, ...more.spec });
   if ($("language").value) query.set("language", $("language").value);
   return `/api/rooms/${encodeURIComponent(room)}/audio?${query}`;
 }
@@ -78,8 +78,11 @@ function own_name() {
 }
 
 async function start_listening() {
-  $("mic").disabled = true;
   notice.clear();
+  // A server that could not hear when the page was opened may have been given a model since.
+  if (!engine) await look_around();
+  if (!engine) return;
+  $("mic").disabled = true;
   const waiting = [];
   const started = { microphone: null, socket: null, started_ms: performance.now(), room: null };
   try {
@@ -94,7 +97,7 @@ async function start_listening() {
     });
     started.started_ms = performance.now();
     // A room that is on show and was opened by this page goes on; any other keeps to itself.
-    started.room = own_rooms.has(conversation.room) ? conversation.room : await new_room(t("room_mic", { time: now_time() }));
+    started.room = own_rooms.has(conversation.room) ? conversation.room : await new_room(t("room_mic", { time: hour_of() }));
     own_rooms.add(started.room);
     const spec = { encoding: "linear16", sample_rate: started.microphone.rate_hz, channels: 1 };
     started.socket = new AudioSocket(audio_path(started.room, { name: own_name(), spec }), {
@@ -106,6 +109,7 @@ async function start_listening() {
       on_dropped: (seconds) => note_dropped(seconds),
     });
     waiting.forEach((frame) => started.socket.push(frame));
+    latest_socket = started.socket;
     listening = started;
   } catch (error) {
     started.microphone?.close();
@@ -136,13 +140,12 @@ function stop_listening() {
   show_mic();
 }
 
-function captured_ms_of(event) {
-  const socket = listening?.socket ?? last_socket;
-  if (listening) last_socket = listening.socket;
-  if (!socket || socket.participant !== event.participant) return null;
-  return socket.captured_ms_at(event.words.at(-1)?.end_s ?? event.end_s);
+// The last final comes when listening is over: the latest socket is the one to ask.
+let latest_socket = null;
+
+function captured_ms_of(participant, stream_s) {
+  return latest_socket?.participants.includes(participant) ? latest_socket.captured_ms_at(stream_s) : null;
 }
-let last_socket = null;
 
 function show_mic() {
   const on = listening !== null;
@@ -192,7 +195,7 @@ function show_link(state, details = {}) {
 }
 
 function show_link_now() {
-  const state = link.state === "live" && listening ? "listening" : { refused: "offline", closed: "idle" }[link.state] ?? link.state;
+  const state = link.state === "live" && listening ? "listening" : { refused: "offline" }[link.state] ?? link.state;
   $("link").dataset.state = state;
   $("link-text").textContent = t(`link_${state}`, { s: Math.ceil((link.details.wait_ms ?? 0) / 1000) });
 }

@@ -25,7 +25,7 @@ export class AudioSocket {
   }
 
   forget() {
-    Object.assign(this, { participant: null, starts_s: 0, first_frame: 0, captured: [] });
+    Object.assign(this, { participants: [], first_frame: 0, captured: [] });
   }
 
   connect() {
@@ -43,8 +43,8 @@ export class AudioSocket {
     };
     link.onmessage = ({ data }) => {
       const message = JSON.parse(data);
-      if (message.error) error = new ServerError(message.error);
-      else this.note(message);
+      if (message.type === "error") error = new ServerError(message.error);
+      if (message.type === "ready") this.participants = message.participants;
     };
     link.onclose = async () => {
       if (this.over || this.link !== link) return;
@@ -62,12 +62,6 @@ export class AudioSocket {
         this.wait_ms = Math.min(this.wait_ms * 2, LONGEST_WAIT_MS);
       }
     };
-  }
-
-  /** What the server says of this stream: whose it is and where it begins on the room's timeline. */
-  note(message) {
-    if (message.participant !== undefined) this.participant = message.participant;
-    if (typeof message.starts_s === "number") this.starts_s = message.starts_s;
   }
 
   /** Sends one frame, or keeps it until there is a connection. */
@@ -96,9 +90,9 @@ export class AudioSocket {
     this.on_dropped(frames * FRAME_S);
   }
 
-  /** When the sound at `room_s` of the room's timeline was captured, or null when that is not known. */
-  captured_ms_at(room_s) {
-    const frame = Math.ceil((room_s - this.starts_s) / FRAME_S - 1e-6) - 1 - this.first_frame;
+  /** When the sound at `stream_s` of this stream was captured, or null when that is not known. */
+  captured_ms_at(stream_s) {
+    const frame = Math.ceil(stream_s / FRAME_S - 1e-6) - 1 - this.first_frame;
     return this.captured[Math.min(frame, this.captured.length - 1)] ?? null;
   }
 

@@ -7,7 +7,7 @@ import { EventStream } from "./event-stream.js";
 import { t } from "./i18n.js";
 
 export class Conversation {
-  /** `captured_ms_of(event)` answers when the event's last word was captured here, or null. */
+  /** `captured_ms_of(participant, stream_s)` says when a sound of this page's own was captured, or null. */
   constructor({ transcript, notes, latency, captured_ms_of, on_state, on_change }) {
     Object.assign(this, { transcript, notes, latency, captured_ms_of, on_state, on_change });
     Object.assign(this, { room: null, stream: null, participants: new Map(), heard_s: 0, words: 0 });
@@ -49,14 +49,21 @@ export class Conversation {
     },
     "participant.joined"({ participant, name, at_s }) {
       // A room's first voice needs no announcement, nor does one that comes back.
-      const known = [...this.participants.values()].includes(name);
+      const known = this.names().includes(name);
       if (this.participants.size > 0 && !known) this.transcript.remark(t("joined", { name }), at_s);
-      this.participants.set(participant, name);
+      this.participants.set(participant, { name, joined_s: at_s });
     },
   };
 
+  names() {
+    return [...new Set([...this.participants.values()].map(({ name }) => name))];
+  }
+
   measure(event) {
     this.heard_s = Math.max(this.heard_s, event.end_s);
-    this.latency.note(event, this.captured_ms_of(event), performance.now());
+    // A stream's own time begins when its participant joins.
+    const from_s = this.participants.get(event.participant)?.joined_s ?? 0;
+    const end_s = event.words.at(-1)?.end_s ?? event.end_s;
+    this.latency.note(event, this.captured_ms_of(event.participant, end_s - from_s), performance.now());
   }
 }

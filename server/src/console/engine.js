@@ -8,10 +8,8 @@ const REMEMBERED = "harmony.spoken";
 /** Resolves to `{engine, missing, hint}`: what listens, or that nothing can yet and what to do about it. */
 export async function look_at_engine() {
   const { status, body } = await ask_status("/readyz");
-  const engine = body?.engine ? { ...body.engine } : null;
-  const error = body?.error ?? {};
-  const missing = status === 503 && error.code !== "draining" && !engine;
-  return { engine, missing, hint: error.hint ?? error.message ?? body?.hint };
+  const missing = body?.error?.code === "no_model";
+  return { engine: status === 200 ? body : null, missing, hint: body?.error?.hint };
 }
 
 /** `Moonshine tiny` as a person reads it, with its language when it knows only one. */

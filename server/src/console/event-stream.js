@@ -8,9 +8,12 @@ import { socket, why_refused } from "./server.js";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8000;
+const ROOM_CLOSED = 1000;
+// The page was so slow that the log has moved on; the reason says where it begins now.
+const FELL_OFF = 4008;
 
 export class EventStream {
-  /** `on_event(event)`, `on_state(state, details)` with `connecting|live|waiting|refused|closed`. */
+  /** `on_event(event)`, `on_state(state, details)` with `connecting|live|waiting|refused|ended`. */
   constructor(room, { on_event, on_state }) {
     Object.assign(this, { room, on_event, on_state, seq: 0, wait_ms: FIRST_WAIT_MS, over: false });
     this.at_once = () => this.retry_now();
@@ -30,8 +33,10 @@ export class EventStream {
       this.on_state("live");
     };
     link.onmessage = (message) => this.take(message.data);
-    link.onclose = async () => {
+    link.onclose = async ({ code, reason }) => {
       if (this.over || this.link !== link) return;
+      if (code === ROOM_CLOSED) return this.end();
+      if (code === FELL_OFF) this.seq = Number(/resume=(\d+)/.exec(reason)?.[1] ?? this.seq);
       const why = opened ? null : await why_refused(path);
       if (this.over || this.link !== link) return;
       if (why && [401, 403, 404, 410].includes(why.status)) {
@@ -62,6 +67,11 @@ export class EventStream {
     if (this.over || this.link?.readyState !== WebSocket.CLOSED) return;
     clearTimeout(this.timer);
     this.connect();
+  }
+
+  end() {
+    this.close();
+    this.on_state("ended");
   }
 
   close() {

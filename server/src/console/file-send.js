@@ -28,7 +28,7 @@ export function send_file(path, file, { on_progress, signal }) {
     };
     link.onmessage = ({ data }) => {
       const message = JSON.parse(data);
-      if (message.error) error = new ServerError(message.error);
+      if (message.type === "error") error = new ServerError(message.error);
     };
     link.onclose = async ({ code }) => {
       signal.removeEventListener("abort", give_up);

@@ -32,7 +32,7 @@ const words = {
     e_mic_none: "No microphone was found. Plug one in, or drop a recording here.",
     e_mic_busy: "Another program is using the microphone. Close it there and try again.",
     e_mic_insecure: "Browsers give the microphone only to pages on https or on localhost. Sending a file works here.",
-    e_models_title: "No speech model is installed", e_models: "Run this command on the server, then reload the page.",
+    e_models_title: "No speech model is installed", e_models: "Run this command on the server, then start it again.",
     e_full_title: "The server is full", e_full: "Every place is taken. Try again in {s} seconds.", e_full_soon: "Every place is taken. Try again in a moment.",
     e_gone_title: "This room is gone", e_gone: "It has been closed or forgotten. Start a new one.",
     e_reach_title: "The server does not answer", e_reach: "Check that harmony is still running. The page goes on trying.",
@@ -66,7 +66,7 @@ const words = {
     e_mic_none: "Es wurde kein Mikrofon gefunden. Schließen Sie eines an oder ziehen Sie eine Aufnahme hierher.",
     e_mic_busy: "Ein anderes Programm benutzt das Mikrofon. Beenden Sie es dort und versuchen Sie es erneut.",
     e_mic_insecure: "Browser geben das Mikrofon nur an Seiten über https oder localhost. Eine Datei zu senden geht auch hier.",
-    e_models_title: "Kein Sprachmodell installiert", e_models: "Führen Sie diesen Befehl auf dem Server aus und laden Sie die Seite neu.",
+    e_models_title: "Kein Sprachmodell installiert", e_models: "Führen Sie diesen Befehl auf dem Server aus und starten Sie ihn neu.",
     e_full_title: "Der Server ist voll", e_full: "Alle Plätze sind belegt. Versuchen Sie es in {s} Sekunden erneut.", e_full_soon: "Alle Plätze sind belegt. Versuchen Sie es gleich noch einmal.",
     e_gone_title: "Diesen Raum gibt es nicht mehr", e_gone: "Er wurde geschlossen oder vergessen. Beginnen Sie einen neuen.",
     e_reach_title: "Der Server antwortet nicht", e_reach: "Prüfen Sie, ob harmony noch läuft. Die Seite versucht es weiter.",
@@ -136,9 +136,10 @@ export function day(iso) {
   return parsed.toLocaleDateString(language === "de" ? "de-DE" : "en-GB", { weekday: "short", day: "numeric", month: "short" });
 }
 
-/** The hour of the day, for the name of a new room. */
-export function now_time() {
-  return new Date().toLocaleTimeString(language === "de" ? "de-DE" : "en-GB", { hour: "2-digit", minute: "2-digit" });
+/** The hour of the day: of a moment in ISO 8601, or now. */
+export function hour_of(iso) {
+  const at = iso === undefined ? new Date() : new Date(iso);
+  return at.toLocaleTimeString(language === "de" ? "de-DE" : "en-GB", { hour: "2-digit", minute: "2-digit" });
 }
 
 /** A language's own name for a person: `en` as `English` or `Englisch`. */

@@ -44,7 +44,7 @@ export function about_microphone(reason) {
 /** The message for what the server refused. */
 export function about_server(error) {
   const { status, code, retry_after_s, message, hint } = error;
-  if (code === "no_models" || code === "models_missing") return about_models(hint);
+  if (code === "no_model") return about_models(hint);
   if (code === "draining") return { about: "server", title: "e_draining_title", said: message };
   if (status === 503 || status === 429 || code === "full") {
     const soon = retry_after_s === null || retry_after_s === undefined;

@@ -1,6 +1,6 @@
 // The list of rooms, asked for every few seconds while somebody looks at it.
 
-import { clock, on_language, t } from "./i18n.js";
+import { hour_of, on_language, t } from "./i18n.js";
 import { request } from "./server.js";
 
 const EVERY_MS = 4000;
@@ -57,7 +57,7 @@ export class Rooms {
     const state = document.createElement("span");
     const live = is_live(room);
     state.className = live ? "room-state live" : "room-state";
-    state.textContent = live ? t("room_live") : clock(room.duration_s ?? 0);
+    state.textContent = live ? t("room_live") : hour_of(room.began);
     open.append(title, state);
     open.addEventListener("click", () => this.on_open(room.id));
     item.append(open);
@@ -71,7 +71,7 @@ export function title_of(room) {
 }
 
 function is_live(room) {
-  return (room.participants?.length ?? 0) > 0;
+  return (room.participants.length) > 0;
 }
 
 function number_of(id) {

@@ -48,15 +48,22 @@ export function socket(path) {
   return key ? new WebSocket(url, ["token", key]) : new WebSocket(url);
 }
 
-/** Why a socket could not be opened: browsers keep the refusal from a page, a plain request does not. */
+/** Why a socket could not be opened: browsers keep the refusal from a page, plain requests do not. */
 export async function why_refused(path) {
   try {
     const response = await send("GET", path);
-    return response.ok || response.status === 400 || response.status === 426 ? null : await refusal(response);
+    if (response.status !== UPGRADE_REQUIRED) return await refusal(response);
+    // The path and the key are right, so it is the server's own state that stood in the way.
+    const ready = await send("GET", "/readyz");
+    if (!ready.ok) return await refusal(ready);
+    const { streams } = await ready.json();
+    return streams?.open >= streams?.max ? new ServerError({ status: 503, code: "full" }) : null;
   } catch (error) {
-    return error;
+    return error instanceof ServerError ? error : null;
   }
 }
+
+const UPGRADE_REQUIRED = 426;
 
 async function send(method, path, body, was_wrong = false) {
   const headers = { accept: "application/json" };

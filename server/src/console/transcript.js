@@ -178,7 +178,7 @@ function key_of({ participant, utterance }) {
 function new_line(event) {
   const line = document.createElement("li");
   line.className = "line live";
-  line.dataset.speaker = event.participant;
+  Object.assign(line.dataset, { speaker: event.participant, start: event.start_s, end: event.end_s });
   const time = document.createElement("button");
   time.type = "button";
   time.className = "time";
