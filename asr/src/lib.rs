@@ -7,6 +7,7 @@
 
 pub mod agree;
 pub mod event;
+pub mod hallucination;
 pub mod listener;
 pub mod moonshine;
 pub mod onnx;

@@ -13,8 +13,8 @@ use std::{
 };
 
 use ort::{
-    ep,
     environment::Environment,
+    ep,
     session::{HasSelectedOutputs, OutputSelector, RunOptions, SessionInputValue, builder::SessionBuilder},
     value::{DynValue, TensorRef},
 };
@@ -118,10 +118,8 @@ impl Session {
             .map(Input::value)
             .collect::<ort::Result<Vec<SessionInputValue<'_>>>>()
             .map_err(|error| engine_error(&error))?;
-        let mut outputs = self
-            .inner
-            .run_with_options(values.as_slice(), &select.options)
-            .map_err(|error| engine_error(&error))?;
+        let mut outputs =
+            self.inner.run_with_options(values.as_slice(), &select.options).map_err(|error| engine_error(&error))?;
         select
             .names
             .iter()
@@ -149,7 +147,7 @@ impl Selection {
     /// [`Error::Engine`] when the library cannot make the options.
     pub fn new<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Result<Self, Error> {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
-        let selector = names.iter().fold(OutputSelector::no_default(), |selector, name| selector.with(name));
+        let selector = names.iter().fold(OutputSelector::no_default(), OutputSelector::with);
         let options = RunOptions::new().map_err(|error| engine_error(&error))?.with_outputs(selector);
         Ok(Self { names, options })
     }

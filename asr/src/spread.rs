@@ -20,8 +20,7 @@ impl Loudness {
     /// Measures 16 kHz mono samples.
     pub(crate) fn of(audio: &[f32]) -> Self {
         let mean = |step: &[f32]| step.iter().map(|sample| sample * sample).sum::<f32>() / STEP_SAMPLES as f32;
-        let raw: Vec<f32> =
-            audio.chunks_exact(STEP_SAMPLES).map(|step| 10.0 * (mean(step) + 1e-9).log10()).collect();
+        let raw: Vec<f32> = audio.chunks_exact(STEP_SAMPLES).map(|step| 10.0 * (mean(step) + 1e-9).log10()).collect();
         let steps_db: Vec<f32> = (0..raw.len())
             .map(|at| {
                 let around = &raw[at.saturating_sub(1)..(at + 2).min(raw.len())];

@@ -61,8 +61,8 @@ fn a_batch_scores_like_single_runs() {
             .map(|(state, audio)| Window { state, samples: &audio.as_chunks().0[at], speech: f32::NAN })
             .collect();
         silero.score(&mut windows).expect("scores");
-        for (stream, window) in windows.iter().enumerate() {
-            let alone = single[stream][at];
+        for (stream, (window, single)) in windows.iter().zip(&single).enumerate() {
+            let alone = single[at];
             assert!((window.speech - alone).abs() < 1e-4, "stream {stream} window {at}: {} {alone}", window.speech);
         }
     }
@@ -76,10 +76,14 @@ fn speech_scores_high_and_what_is_no_speech_scores_low() {
     let mut silero = Silero::load(&library, &model).expect("loads");
     let speech = share(&scores(&mut silero, &audio));
     assert!((0.6..0.95).contains(&speech), "jfk speaks, with pauses: {speech}");
+    let quiet: Vec<f32> = audio.iter().map(|sample| sample * 0.01).collect();
+    let quiet_speech = share(&scores(&mut silero, &quiet));
+    assert!((quiet_speech - speech).abs() < 0.08, "40 dB down: {quiet_speech} instead of {speech}");
     let long = 16_000 * 10;
     for (what, audio) in [
         ("silence", vec![0.0; long]),
         ("noise", noise(long, 0.05)),
+        ("faint noise", noise(long, 0.001)),
         ("loud noise", noise(long, 0.5)),
         ("DTMF 5", tones(long, 770.0, 1336.0)),
         ("ringback", tones(long, 440.0, 480.0)),

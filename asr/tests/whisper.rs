@@ -115,7 +115,10 @@ fn damaged_models_are_refused_in_one_line() {
         std::fs::write(&path, bytes).expect("writable");
         let refused = Whisper::load(&path, 1).expect_err(what);
         assert!(matches!(refused, Error::Model { .. }), "{what}: {refused}");
-        assert!(!refused.to_string().contains('\n') && refused.to_string().contains("harmony models fetch"), "{refused}");
+        assert!(
+            !refused.to_string().contains('\n') && refused.to_string().contains("harmony models fetch"),
+            "{refused}"
+        );
     }
     let missing = Whisper::load(&folder.path().join("none.bin"), 1).expect_err("missing");
     assert!(missing.to_string().contains("none.bin"), "{missing}");

@@ -126,9 +126,8 @@ mod tests {
 
     #[test]
     fn silence_at_the_edges_of_a_word_is_not_part_of_it() {
-        let audio: Vec<f32> = (0..16_000)
-            .map(|n| if (6400..9600).contains(&n) { 0.3 * (n as f32 * 0.3).sin() } else { 0.0 })
-            .collect();
+        let audio: Vec<f32> =
+            (0..16_000).map(|n| if (6400..9600).contains(&n) { 0.3 * (n as f32 * 0.3).sin() } else { 0.0 }).collect();
         let spans = spans(&audio, &Attention::default(), &[(0, 1, 5)]);
         assert!((spans[0].0 - 0.4).abs() < 0.03 && (spans[0].1 - 0.6).abs() < 0.04, "{spans:?}");
     }

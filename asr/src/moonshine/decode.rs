@@ -255,7 +255,8 @@ fn attention_outputs(shown: Range<usize>) -> impl Iterator<Item = String> {
 fn check_decoder(decoder: &Session) -> Result<usize, &'static str> {
     let inputs: Vec<&str> = decoder.inputs().collect();
     let layers = inputs.len().saturating_sub(4) / 4;
-    let mut expected = vec!["encoder_attention_mask".to_owned(), "input_ids".to_owned(), "encoder_hidden_states".to_owned()];
+    let mut expected =
+        vec!["encoder_attention_mask".to_owned(), "input_ids".to_owned(), "encoder_hidden_states".to_owned()];
     for layer in 0..layers {
         for side in ["decoder", "encoder"] {
             for part in ["key", "value"] {
@@ -300,7 +301,13 @@ fn likeliest(logits: &[f32]) -> (i64, f32) {
 fn loop_start(tokens: &[i64]) -> Option<usize> {
     (1..=16).find_map(|length| {
         // People do say a word four times over; nobody says a clause three times within one window.
-        let (rounds, keep) = if length <= 2 { (6, 2) } else if length <= 4 { (4, 1) } else { (3, 1) };
+        let (rounds, keep) = if length <= 2 {
+            (6, 2)
+        } else if length <= 4 {
+            (4, 1)
+        } else {
+            (3, 1)
+        };
         let from = tokens.len().checked_sub(length * rounds)?;
         let tail = &tokens[from..];
         tail.iter().zip(&tail[length..]).all(|(a, b)| a == b).then_some(from + keep * length)

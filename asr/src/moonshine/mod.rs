@@ -44,7 +44,8 @@ impl Moonshine {
         let vocabulary = Vocabulary::parse(&onnx::read_model(&path)?).map_err(|why| onnx::model_error(&path, why))?;
         let vocabulary = Arc::new(vocabulary);
         let proven = Greedy::load(library, folder, Arc::clone(&vocabulary))?;
-        let model = folder.file_name().map_or_else(|| "moonshine".to_owned(), |name| name.to_string_lossy().into_owned());
+        let model =
+            folder.file_name().map_or_else(|| "moonshine".to_owned(), |name| name.to_string_lossy().into_owned());
         Ok(Self {
             info: Info { engine: "moonshine", model, languages: vec!["en".to_owned()], window_max_s: 20 },
             library: library.clone(),

@@ -104,11 +104,15 @@ fn tensors(file: &mut (impl Read + Seek), shape: &Shape, size: u64) -> Result<()
         for index in 0..dimensions {
             let extent = u64::from(u32_from(file)?);
             row = if index == 0 { extent } else { row };
-            elements = elements.checked_mul(extent).filter(|&all| all < 1 << 40).ok_or(format!("damaged at byte {at}"))?;
+            elements = elements
+                .checked_mul(extent)
+                .filter(|&all| all < 1 << 40)
+                .ok_or_else(|| format!("damaged at byte {at}"))?;
         }
         let mut name = vec![0; name_length as usize];
         file.read_exact(&mut name).map_err(|_| cut())?;
-        let (block, block_bytes) = block(format).ok_or(format!("damaged: weights of an unknown kind ({format})"))?;
+        let (block, block_bytes) =
+            block(format).ok_or_else(|| format!("damaged: weights of an unknown kind ({format})"))?;
         if elements == 0 || row % block != 0 {
             return Err(format!("damaged at byte {at}"));
         }
@@ -170,7 +174,8 @@ mod tests {
     use std::io::Cursor;
 
     fn model() -> Vec<u8> {
-        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/whisper-micro.en-q5_0.bin")).expect("readable")
+        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/whisper-micro.en-q5_0.bin"))
+            .expect("readable")
     }
 
     fn judged(bytes: &[u8]) -> Result<(), String> {

@@ -111,7 +111,13 @@ impl Decoder for Stateful {
 
 impl Stateful {
     /// Decodes with an audio context that fits; once more with the full one when the result looks wrong.
-    fn listen(&mut self, padded: &[f32], audio: &[f32], hints: &Hints, abort: &AtomicBool) -> Result<Hypothesis, Error> {
+    fn listen(
+        &mut self,
+        padded: &[f32],
+        audio: &[f32],
+        hints: &Hints,
+        abort: &AtomicBool,
+    ) -> Result<Hypothesis, Error> {
         let full = usize::try_from(self.context.n_audio_ctx()).unwrap_or(window::AUDIO_CONTEXT_MAX);
         let fitted = window::audio_context(padded.len(), full);
         let first = self.attempt(padded, audio, fitted, hints, abort)?;
@@ -200,7 +206,10 @@ impl Stateful {
         let known = hint.map(str::to_ascii_lowercase).filter(|hint| self.languages.contains(hint));
         let language = if self.languages.len() > 1 { known } else { Some("en".to_owned()) };
         let threads = self.threads;
-        self.parameters.entry(language).or_insert_with_key(|language| new_parameters(language.as_deref(), threads)).clone()
+        self.parameters
+            .entry(language)
+            .or_insert_with_key(|language| new_parameters(language.as_deref(), threads))
+            .clone()
     }
 }
 

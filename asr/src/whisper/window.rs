@@ -3,9 +3,8 @@
 //!
 //! Pure. Numbers and tokens in, a hypothesis out.
 
-use std::io::Write;
-
 use crate::{
+    hallucination::compression_ratio,
     recognizer::{Hypothesis, TimedWord},
     spread::Loudness,
 };
@@ -65,10 +64,10 @@ pub(super) enum Doubt {
 
 /// Whether a result of a cut audio context deserves a second look at the full one.
 pub(super) fn looks_wrong(heard: &Hypothesis, audio: &[f32]) -> Option<Doubt> {
-    let Some(sound_end_s) = loud_until_s(audio) else { return None };
+    let sound_end_s = loud_until_s(audio)?;
     let Some(last) = heard.words.last() else { return Some(Doubt::Empty) };
     let text = heard.words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
-    if compression(&text) > 2.4 {
+    if compression_ratio(&text) > 2.4 {
         Some(Doubt::Repetition)
     } else if heard.mean_logprob < -1.0 {
         Some(Doubt::Unsure)
@@ -89,14 +88,6 @@ fn loud_until_s(audio: &[f32]) -> Option<f32> {
     Some((last + 1) as f32 * STEP_SAMPLES as f32 / RATE_HZ as f32)
 }
 
-/// How many times smaller the text becomes; short texts do not compress.
-pub(super) fn compression(text: &str) -> f32 {
-    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
-    let written = packed.write_all(text.as_bytes()).and_then(|()| packed.finish());
-    let packed = written.expect("writing to memory does not fail");
-    text.len() as f32 / packed.len().max(1) as f32
-}
-
 /// Groups tokens into timed words; sound descriptions in brackets are no words.
 pub(super) fn words(tokens: &[Token], audio: &[f32]) -> Hypothesis {
     let duration_s = audio.len() as f32 / RATE_HZ as f32;
@@ -105,7 +96,11 @@ pub(super) fn words(tokens: &[Token], audio: &[f32]) -> Hypothesis {
     for token in tokens {
         match &token.piece {
             Piece::At(at_s) => {
-                drafts.iter_mut().rev().take_while(|draft| draft.sentence == sentence).for_each(|draft| draft.until_s = *at_s);
+                drafts
+                    .iter_mut()
+                    .rev()
+                    .take_while(|draft| draft.sentence == sentence)
+                    .for_each(|draft| draft.until_s = *at_s);
                 (sentence, from_s, joins) = (sentence + 1, *at_s, false);
             }
             Piece::Text(bytes) => {
@@ -120,7 +115,8 @@ pub(super) fn words(tokens: &[Token], audio: &[f32]) -> Hypothesis {
             }
         }
     }
-    let texts: Vec<f32> = tokens.iter().filter(|token| matches!(token.piece, Piece::Text(_))).map(|token| token.logprob).collect();
+    let texts: Vec<f32> =
+        tokens.iter().filter(|token| matches!(token.piece, Piece::Text(_))).map(|token| token.logprob).collect();
     Hypothesis {
         words: times(spoken(drafts), audio),
         mean_logprob: texts.iter().sum::<f32>() / texts.len().max(1) as f32,
@@ -208,7 +204,7 @@ mod tests {
         heard.words.iter().map(|word| word.text.as_str()).collect()
     }
 
-    const SECOND: [f32; RATE_HZ] = [0.0; RATE_HZ];
+    static SECOND: [f32; RATE_HZ] = [0.0; RATE_HZ];
 
     #[test]
     fn the_audio_context_follows_the_window() {
