@@ -7,10 +7,12 @@
 use std::{num::NonZero, sync::Arc, thread};
 
 use asr::{
+    moonshine::Moonshine,
     onnx::Library,
     pool::{Ears, Options},
     recognizer::Recognizer,
     vad::silero::Silero,
+    whisper::Whisper,
 };
 
 use crate::{
@@ -104,21 +106,54 @@ pub fn start(config: &Config) -> Result<Result<Ears, NoEars>, Broken> {
     Ok(Ok(Ears::start(recognizer, silero, options)?))
 }
 
-fn load(store: &Store, asr: &Asr, size: &Size) -> Result<(Arc<dyn Recognizer>, Silero), Broken> {
+/// Loads the recognizer that the configuration asks for, and the voice-activity model.
+///
+/// # Errors
+/// [`Broken`]; a model that is not there is [`Unusable::Missing`] inside.
+pub fn load(store: &Store, asr: &Asr, size: &Size) -> Result<(Arc<dyn Recognizer>, Silero), Broken> {
     let library = Library::open(&store.library()?)?;
     let silero = Silero::load(&library, &store.silero()?)?;
-    let _ = size;
-    let recognizer: Arc<dyn Recognizer> = match asr.engine {
-        Engine::Auto | Engine::Moonshine | Engine::Whisper => moonshine(store, &library)?,
+    let recognizer = match asr.engine {
+        Engine::Moonshine => moonshine(store, asr, &library)?,
+        Engine::Whisper => match store.whisper(asr.model.as_deref())? {
+            Some(model) => whisper(&model, size)?,
+            None => {
+                return Err(Unusable::Missing { model: USUAL_WHISPER.to_owned(), dir: store.dir().to_owned() }.into());
+            }
+        },
+        Engine::Auto if asks_for_moonshine(asr) => moonshine(store, asr, &library)?,
+        Engine::Auto => match store.whisper(asr.model.as_deref())? {
+            Some(model) => whisper(&model, size)?,
+            None => moonshine(store, asr, &library)?,
+        },
     };
     Ok((recognizer, silero))
 }
 
-fn moonshine(store: &Store, library: &Library) -> Result<Arc<dyn Recognizer>, Broken> {
+/// Whether the model's name says which engine is meant.
+fn asks_for_moonshine(asr: &Asr) -> bool {
+    asr.model.as_deref().is_some_and(|model| model.starts_with("moonshine"))
+}
+
+fn whisper(model: &models::Whisper, size: &Size) -> Result<Arc<dyn Recognizer>, Broken> {
+    Ok(Arc::new(Whisper::load(&model.path, size.threads)?))
+}
+
+fn moonshine(store: &Store, asr: &Asr, library: &Library) -> Result<Arc<dyn Recognizer>, Broken> {
+    if let Some(other) = asr.model.as_deref().filter(|name| *name != MOONSHINE) {
+        return Err(Unusable::Unknown { model: other.to_owned() }.into());
+    }
     let files = store.moonshine()?;
     let folder = files.encoder.parent().unwrap_or(store.dir());
-    Ok(Arc::new(asr::moonshine::Moonshine::load(library, folder)?))
+    Ok(Arc::new(Moonshine::load(library, folder)?))
 }
+
+/// The one Moonshine model there is.
+const MOONSHINE: &str = "moonshine-tiny-en";
+
+/// The Whisper model to fetch when one is asked for and none is there: it hears German and English well and
+/// keeps up on two cores.
+const USUAL_WHISPER: &str = "whisper-base";
 
 /// Streams listened to at once for each core. An idle stream costs next to nothing and a speaking one about a
 /// tenth of a core, so sixteen bear a room in which a third speaks at once; beyond that partials are thinned.

@@ -51,6 +51,8 @@ struct Held {
     keys: Vec<(KeyName, KeyDigest)>,
     mark: Option<Mark>,
     looked_at: Option<Instant>,
+    /// Whether there ever was a key since the start.
+    guarded: bool,
 }
 
 impl KeyRing {
@@ -65,10 +67,11 @@ impl KeyRing {
             let digest = KeyDigest::configured(text).ok_or(Error::Configured { position: at + 1 })?;
             Ok((KeyName(format!("auth.keys[{at}]")), digest))
         });
-        let configured = configured.collect::<Result<_, Error>>()?;
+        let configured = configured.collect::<Result<Vec<_>, Error>>()?;
         let mark = file.mark();
         let keys = held(file.read()?);
-        Ok(Self { file, configured, state: RwLock::new(Held { keys, mark, looked_at: None }) })
+        let guarded = !configured.is_empty() || !keys.is_empty();
+        Ok(Self { file, configured, state: RwLock::new(Held { keys, mark, looked_at: None, guarded }) })
     }
 
     /// The name of the key that was presented; `None` when it opens nothing.
@@ -87,9 +90,10 @@ impl KeyRing {
         found.cloned()
     }
 
-    /// Whether there is no key at all, so that nobody outside this machine may be let in.
+    /// Whether there has been no key since the start, so that everybody on this machine is welcome and nobody
+    /// else. Taking back the last key locks the server; it never opens it.
     pub fn is_empty(&self) -> bool {
-        self.configured.is_empty() && self.state.read().unwrap_or_else(PoisonError::into_inner).keys.is_empty()
+        !self.state.read().unwrap_or_else(PoisonError::into_inner).guarded
     }
 
     /// Reads the key file again when it changed; looks at most once a second. Blocks for one `stat`.
@@ -111,6 +115,7 @@ impl KeyRing {
         match self.file.read() {
             Ok(stored) => {
                 state.keys = held(stored);
+                state.guarded |= !state.keys.is_empty();
                 tracing::info!(keys = state.keys.len(), "the key file changed and was read");
             }
             Err(error) => tracing::warn!(%error, "the key file changed and cannot be read; the keys stay as they were"),
@@ -390,7 +395,17 @@ mod tests {
         let start = start();
         ring.reload_if_changed(start);
         assert_eq!(ring.check(key.reveal()), None);
+        assert!(!ring.is_empty(), "taking back the last key does not open the server");
+    }
+
+    #[test]
+    fn a_ring_is_empty_until_the_first_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let ring = KeyRing::load(dir.path(), &[]).unwrap();
         assert!(ring.is_empty());
+        KeyFile::at(dir.path()).create("ada", CREATED).unwrap();
+        ring.reload_if_changed(start());
+        assert!(!ring.is_empty());
     }
 
     #[test]

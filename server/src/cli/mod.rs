@@ -3,6 +3,7 @@
 //! Each command is a file with its own arguments; this one is the tree, and the place where an error becomes
 //! one line on stderr. Exit 0 done, 1 failed, 2 wrong use (clap's own).
 
+pub mod doctor;
 pub mod keys;
 pub mod models;
 pub mod serve;
@@ -39,6 +40,8 @@ pub enum Command {
     /// The speech models: what there is, fetching, verifying.
     #[command(subcommand)]
     Models(models::Command),
+    /// Look at this machine: cores, library, models, ports, and how many streams it carries.
+    Doctor(doctor::Args),
     /// The API keys that open this server.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -64,6 +67,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Serve(args) => Ok(serve::run(args, config).await?),
         Command::Transcribe(args) => Ok(transcribe::run(args, config).await?),
         Command::Models(command) => Ok(models::run(command, config.models.dir.as_deref()).await?),
+        Command::Doctor(args) => Ok(doctor::run(args, &config).await?),
         Command::Keys(command) => Ok(keys::run(command, &data_dir(&config)?)?),
     }
 }

@@ -74,28 +74,44 @@ impl Fetcher {
             return Err(failed(dir, Problem::Offline));
         }
         let cache = self.store.dir().join(CACHE);
-        for dir in [&dir, &cache] {
-            fs::create_dir_all(dir).map_err(|error| failed(dir.clone(), Problem::Trouble(unwritten(dir, error))))?;
-        }
-        let _lock = self.lock().await.map_err(|error| {
+        let folder = |dir: &Path| {
+            fs::create_dir_all(dir).map_err(|error| failed(dir.to_owned(), Problem::Trouble(unwritten(dir, error))))
+        };
+        folder(self.store.dir())?;
+        let lock = self.lock().await.map_err(|error| {
             let path = self.store.dir().join(LOCK);
             failed(path.clone(), Problem::Trouble(Trouble::Write { path, source: error }))
         })?;
-        let transfer = Transfer::new(self.options.patience).map_err(|trouble| failed(dir, trouble.into()))?;
+        folder(&dir)?;
+        folder(&cache)?;
         let mut wheels = Wheels { cache, verified: BTreeSet::new() };
+        let brought = self.bring_all(model, &dir, &mut wheels).await;
+        if brought.is_ok() {
+            wheels.discard();
+        }
+        // Empty folders go; those that hold a part stay, since it is gone on with next time.
+        for dir in [&dir, &wheels.cache] {
+            let _ = fs::remove_dir(dir);
+        }
+        drop(lock);
+        brought.map(|()| Outcome::Fetched)
+    }
+
+    async fn bring_all(&self, model: &Model, dir: &Path, wheels: &mut Wheels) -> Result<(), FetchError> {
+        let failed = |dest: &Path, problem| FetchError { model: model.name.clone(), dest: dest.to_owned(), problem };
+        let transfer = Transfer::new(self.options.patience).map_err(|trouble| failed(dir, trouble.into()))?;
         for file in model.files() {
             if self.check(model, file).await == FileState::Good {
                 continue;
             }
             let dest = self.store.path(model, file);
-            let brought = self.bring(&transfer, &mut wheels, model, file, &dest).await;
-            brought.map_err(|problem| failed(dest.clone(), problem))?;
+            let brought = self.bring(&transfer, wheels, model, file, &dest).await;
+            brought.map_err(|problem| failed(&dest, problem))?;
             if let FileState::Damaged(_) | FileState::Missing = self.check(model, file).await {
-                return Err(failed(dest, Problem::Vanished));
+                return Err(failed(&dest, Problem::Vanished));
             }
         }
-        wheels.discard();
-        Ok(Outcome::Fetched)
+        Ok(())
     }
 
     async fn bring(
@@ -272,12 +288,10 @@ impl Wheels {
         self.verified.iter().find(|(name, path)| pattern.fits(name) && path.exists()).map(|(_, path)| path.clone())
     }
 
-    fn discard(self) {
+    fn discard(&self) {
         for (_, path) in &self.verified {
             let _ = fs::remove_file(path);
         }
-        // Goes only when no other transfer left a part in it.
-        let _ = fs::remove_dir(&self.cache);
     }
 }
 

@@ -1,7 +1,5 @@
 //! Fetching models from a web that misbehaves, into a temporary folder. Nothing leaves the loopback.
 
-mod models_web;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -9,8 +7,8 @@ use std::{
     time::Duration,
 };
 
+use crate::web::{Page, Web, noise, sha256, wheel};
 use axum::http::StatusCode;
-use models_web::{Page, Web, noise, sha256, wheel};
 use server::models::{
     Depth, Manifest, State, Store,
     fetch::{FetchError, Fetcher, Options, Outcome, Problem},
