@@ -27,6 +27,7 @@ use crate::{
     clock::Clock,
     config::Config,
     console,
+    dialect,
     engine::{self, NoEars, Size},
     error::ApiError,
     telemetry::Metrics,
@@ -171,19 +172,13 @@ async fn admit(State(app): State<App>, request: Request, next: Next) -> Response
 
 /// Turns a refusal into the shape of the vendor whose path was asked for, wherever it came from.
 async fn respell(request: Request, next: Next) -> Response {
-    let spell = spelling(request.uri().path());
+    let spell = dialect::spelling(request.uri().path());
     let mut response = next.run(request).await;
     let Some(spell) = spell else { return response };
     match response.extensions_mut().remove::<ApiError>() {
         Some(error) => spell(&error),
         None => response,
     }
-}
-
-/// How errors are spelled on a path that belongs to a vendor's dialect.
-fn spelling(path: &str) -> Option<fn(&ApiError) -> Response> {
-    let _ = path;
-    None
 }
 
 async fn nothing_here(uri: Uri) -> ApiError {

@@ -4,7 +4,7 @@
 //! places, the rooms) is looked at when somebody asks. One recorder serves the process. No words of a caller,
 //! no key and no address of a client is ever a label.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{io::IsTerminal as _, sync::OnceLock, time::Duration};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
@@ -49,8 +49,11 @@ pub fn stage(stage: &'static str, took: Duration) {
 /// Sets up the log as configured. What it cannot set up again (in a test, say) stays as it was.
 pub fn log_to_stderr(log: &Log) {
     let targets: Targets = log.level.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
+    // ONNX Runtime tells every session it opens at the level at which we tell of calls.
+    let targets = if log.level.contains("ort=") { targets } else { targets.with_target("ort", tracing::Level::WARN) };
     let registry = tracing_subscriber::registry().with(targets);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let is_terminal = std::io::stderr().is_terminal();
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(is_terminal);
     // An error here means that a log was set up before, which then goes on.
     let _ = match log.format {
         LogFormat::Text => registry.with(layer.with_target(false)).try_init(),

@@ -1,0 +1,150 @@
+//! A recognizer that hears by loudness alone, for tests of the wiring around it: real voice activity, real
+//! rooms, real sockets, and words that need no model.
+//!
+//! Each stretch of [`WORD_S`] seconds in which something sounds is one word of a fixed list, counted within the
+//! window. It lives in the test kit and in no product.
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use asr::{
+    onnx::Library,
+    pool::{Ears, Options},
+    recognizer::{Decoder, Error, Hints, Hypothesis, Info, Recognizer, TimedWord},
+    vad::silero::Silero,
+};
+use server::{
+    app::{self, App},
+    auth::keys::KeyRing,
+    config::Config,
+    engine::NoEars,
+    listen, shutdown,
+};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::fixture;
+
+/// Seconds of sound that make one word.
+pub const WORD_S: f32 = 0.4;
+
+/// The words, over and over.
+pub const WORDS: [&str; 12] =
+    ["amber", "birch", "copper", "delta", "ember", "fjord", "garnet", "harbor", "indigo", "jasper", "kelp", "lotus"];
+
+/// Hears loudness.
+#[derive(Debug)]
+pub struct Loudness(Info);
+
+impl Default for Loudness {
+    fn default() -> Self {
+        Self(Info {
+            engine: "scripted",
+            model: "loudness".to_owned(),
+            languages: vec!["en".to_owned()],
+            window_max_s: 20,
+        })
+    }
+}
+
+impl Recognizer for Loudness {
+    fn info(&self) -> &Info {
+        &self.0
+    }
+
+    fn decoder(&self) -> Result<Box<dyn Decoder>, Error> {
+        Ok(Box::new(Meter))
+    }
+}
+
+struct Meter;
+
+impl Decoder for Meter {
+    fn decode(&mut self, audio: &[f32], _hints: &Hints, _abort: &AtomicBool) -> Result<Hypothesis, Error> {
+        let block = (WORD_S * 16_000.0) as usize;
+        let words = audio.chunks(block).enumerate().filter(|(_, samples)| is_loud(samples));
+        let words = words.map(|(index, _)| TimedWord {
+            text: WORDS[index % WORDS.len()].to_owned(),
+            start_s: index as f32 * WORD_S,
+            end_s: ((index + 1) as f32 * WORD_S).min(audio.len() as f32 / 16_000.0),
+            confidence: 0.9,
+        });
+        Ok(Hypothesis { words: words.collect(), language: Some("en".to_owned()), mean_logprob: -0.1, no_speech: None })
+    }
+}
+
+/// A server inside this process, on a loopback port, hearing loudness.
+pub struct Local {
+    /// What its handlers reach.
+    pub app: App,
+    /// Such as `127.0.0.1:40000`.
+    pub address: std::net::SocketAddr,
+    serving: JoinHandle<()>,
+    _data: TempDir,
+}
+
+impl Local {
+    /// Starts one; the reason to skip when the voice-activity model is not there.
+    ///
+    /// # Errors
+    /// `skipped: why`.
+    ///
+    /// # Panics
+    /// When the models are there and do not load, or the machine refuses a port.
+    pub async fn start(config: Config) -> Result<Self, String> {
+        let library = fixture::onnx_library()?;
+        let silero = fixture::model("silero-vad")?.join("silero_vad.onnx");
+        let library = Library::open(&library).expect("ONNX Runtime loads");
+        let silero = Silero::load(&library, &silero).expect("the voice-activity model loads");
+        let options = Options { workers: 1, streams_max: 1_000 };
+        let ears = Ears::start(Arc::new(Loudness::default()), silero, options).expect("the ears start");
+        Ok(Self::serve(config, Ok(ears)).await)
+    }
+
+    /// Starts one that has no model to hear with.
+    pub async fn deaf(config: Config) -> Self {
+        Self::serve(
+            config,
+            Err(NoEars("the model loudness is not in /models; `harmony models fetch loudness` brings it".to_owned())),
+        )
+        .await
+    }
+
+    async fn serve(config: Config, ears: Result<Ears, NoEars>) -> Self {
+        let data = TempDir::new().expect("a temporary folder");
+        let keys = KeyRing::load(data.path(), &config.auth.keys).expect("the keys of the test are keys");
+        let app = App::new(config, ears, keys).expect("an HTTP client can be made");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let (router, serving) = (app::router(app.clone()), app.clone());
+        let serving = tokio::spawn(async move {
+            let shutdown = serving.shutdown().clone();
+            listen::serve(listener, router, serving.admission(), shutdown, shutdown::GRACE).await;
+        });
+        Self { app, address, serving, _data: data }
+    }
+
+    /// Such as `http://127.0.0.1:40000`.
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Such as `ws://127.0.0.1:40000`.
+    pub fn ws_url(&self) -> String {
+        format!("ws://{}", self.address)
+    }
+
+    /// Drains, as on a signal, and waits for the end.
+    pub async fn drain(self) {
+        shutdown::begin(&self.app);
+        // The serving task neither panics nor is cancelled.
+        let _ = self.serving.await;
+    }
+}
+
+fn is_loud(samples: &[f32]) -> bool {
+    let energy: f32 = samples.iter().map(|sample| sample * sample).sum();
+    energy / samples.len().max(1) as f32 > QUIET * QUIET
+}
+
+/// Root mean square below which a stretch is silence: -46 dBFS.
+const QUIET: f32 = 0.005;
