@@ -32,9 +32,15 @@ async fn speech_at_the_microphone_becomes_words_that_never_retract() {
     page.wait_for("document.querySelectorAll('.word:not(.stable)').length > 0", HEARD_WITHIN).await;
     page.wait_for("document.querySelectorAll('.word.stable').length >= 6", HEARD_WITHIN).await;
     page.screenshot(&artifact("console-live.png")).await;
-    page.wait_for("document.querySelectorAll('.line:not(.live) .word').length >= 20 && !document.querySelector('.line.live')", HEARD_WITHIN).await;
+    page.wait_for(
+        "document.querySelectorAll('.line:not(.live) .word').length >= 20 && !document.querySelector('.line.live')",
+        HEARD_WITHIN,
+    )
+    .await;
 
-    let heard = page.evaluate("[...document.querySelectorAll('.line:not(.live) .said')].map((said) => said.textContent).join(' ')").await;
+    let heard = page
+        .evaluate("[...document.querySelectorAll('.line:not(.live) .said')].map((said) => said.textContent).join(' ')")
+        .await;
     let wer = word_error_rate(JFK, heard.as_str().unwrap());
     println!("heard through the browser: {heard} (WER {:.1} %)", wer * 100.0);
     assert!(wer <= 0.2, "WER {wer:.2}: {heard}");
@@ -65,12 +71,21 @@ async fn speech_at_the_microphone_becomes_words_that_never_retract() {
 #[tokio::test]
 async fn a_promise_in_a_dropped_recording_becomes_an_action_item_with_its_evidence() {
     let Some((browser, _)) = parts("audio/speech/jfk.wav") else { return };
-    let Some(promise) = synthesised("promise", "We decided to ship the new version in March. I will send the report to Peter by Friday.") else { return };
+    let Some(promise) = synthesised(
+        "promise",
+        "We decided to ship the new version in March. I will send the report to Peter by Friday.",
+    ) else {
+        return;
+    };
     let server = Server::start(server::Options::default()).unwrap();
     let mut page = Chromium::start(&browser, chromium::Options { language: "de-DE", ..Default::default() }).await;
     page.resize(1280, 800, false).await;
     page.open(&server.base_url()).await;
-    page.wait_for("document.documentElement.lang === 'de' && document.body.innerText.includes('Sprechen und mitlesen.')", SOON).await;
+    page.wait_for(
+        "document.documentElement.lang === 'de' && document.body.innerText.includes('Sprechen und mitlesen.')",
+        SOON,
+    )
+    .await;
     page.screenshot(&artifact("console-welcome-german.png")).await;
 
     page.choose_file("#file", &promise).await;
@@ -83,7 +98,9 @@ async fn a_promise_in_a_dropped_recording_becomes_an_action_item_with_its_eviden
 
     page.click("#actions .evidence-link").await;
     page.wait_for("document.querySelectorAll('.word.evidence').length > 3", SOON).await;
-    let evidence = page.evaluate("[...document.querySelectorAll('.word.evidence')].map((word) => word.textContent).join(' ')").await;
+    let evidence = page
+        .evaluate("[...document.querySelectorAll('.word.evidence')].map((word) => word.textContent).join(' ')")
+        .await;
     assert!(evidence.as_str().unwrap().to_lowercase().contains("report"), "{evidence}");
     page.screenshot(&artifact("console-action-german.png")).await;
 
@@ -122,11 +139,20 @@ async fn words_come_as_text_and_times_survive_a_lost_connection() {
 
     // The event socket goes away in the middle; the page comes back by itself and misses nothing.
     page.evaluate("window.sockets.filter((one) => one.url.includes('/events')).forEach((one) => one.close())").await;
-    page.wait_for("window.sockets.filter((one) => one.url.includes('/events') && one.readyState === 1).length === 1", SOON).await;
-    let since = page.evaluate("new URL(window.sockets.findLast((one) => one.url.includes('/events')).url).searchParams.get('since')").await;
+    page.wait_for(
+        "window.sockets.filter((one) => one.url.includes('/events') && one.readyState === 1).length === 1",
+        SOON,
+    )
+    .await;
+    let since = page
+        .evaluate(
+            "new URL(window.sockets.findLast((one) => one.url.includes('/events')).url).searchParams.get('since')",
+        )
+        .await;
     assert!(since.as_str().unwrap().parse::<u64>().unwrap() > 0, "resumed from the beginning");
     page.wait_for("document.querySelector('#progress').hidden && !document.querySelector('.line.live') && document.querySelectorAll('.word').length >= 20", HEARD_WITHIN).await;
-    let heard = page.evaluate("[...document.querySelectorAll('.said')].map((said) => said.textContent).join(' ')").await;
+    let heard =
+        page.evaluate("[...document.querySelectorAll('.said')].map((said) => said.textContent).join(' ')").await;
     assert!(word_error_rate(JFK, heard.as_str().unwrap()) <= 0.2, "{heard}");
     assert_eq!(page.evaluate("window.harmed ?? null").await, Value::Null);
     assert_eq!(page.evaluate("document.querySelectorAll('img').length").await, 0);
@@ -157,7 +183,8 @@ async fn a_server_without_models_names_the_command_that_brings_them() {
     let server = Server::start(server::Options { env, ..Default::default() }).unwrap();
     let mut page = Chromium::start(&browser, chromium::Options::default()).await;
     page.open(&server.base_url()).await;
-    page.wait_for("document.querySelector('#notice-command').textContent.startsWith('harmony models fetch')", SOON).await;
+    page.wait_for("document.querySelector('#notice-command').textContent.startsWith('harmony models fetch')", SOON)
+        .await;
     page.screenshot(&artifact("console-no-models.png")).await;
     page.close().await;
 }
@@ -165,7 +192,11 @@ async fn a_server_without_models_names_the_command_that_brings_them() {
 #[tokio::test]
 async fn a_server_with_keys_asks_for_one_and_forgets_it_with_the_tab() {
     let Some((browser, speech)) = parts("audio/speech/jfk.wav") else { return };
-    let server = Server::start(server::Options { config: "[auth]\nkeys = [\"a-key-of-the-test-0123456789\"]\n", ..Default::default() }).unwrap();
+    let server = Server::start(server::Options {
+        config: "[auth]\nkeys = [\"a-key-of-the-test-0123456789\"]\n",
+        ..Default::default()
+    })
+    .unwrap();
     let mut page = Chromium::start(&browser, chromium::Options::default()).await;
     page.open(&server.base_url()).await;
     for key in ["wrong", "a-key-of-the-test-0123456789"] {
@@ -227,7 +258,9 @@ async fn latency_ms(page: &mut Chromium, of: &str) -> u64 {
 fn parts(recording: &str) -> Option<(PathBuf, PathBuf)> {
     let found = Chromium::installed().and_then(|browser| {
         fixture::model("moonshine-tiny-en")?;
-        Ok((browser, fixture::recording(recording)?))
+        // A browser takes no path with `..` in it.
+        let recording = fixture::recording(recording)?.canonicalize().map_err(|error| format!("skipped: {error}"))?;
+        Ok((browser, recording))
     });
     found.map_err(|why| println!("{why}")).ok()
 }
@@ -241,14 +274,15 @@ fn synthesised(name: &str, text: &str) -> Option<PathBuf> {
         println!("skipped: espeak-ng is not installed");
         return None;
     }
-    Some(wav)
+    Some(wav.canonicalize().unwrap())
 }
 
 fn artifact(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/artifacts").join(name)
 }
 
-const JFK: &str = "And so, my fellow Americans, ask not what your country can do for you, ask what you can do for your country.";
+const JFK: &str =
+    "And so, my fellow Americans, ask not what your country can do for you, ask what you can do for your country.";
 
 /// What the page does by itself; a loaded machine with two cores is slow to start a browser.
 const SOON: Duration = Duration::from_secs(20);
