@@ -6,31 +6,40 @@
 //! read is bounds-checked; a file of another layout is left as it is and word times fall back to letters.
 //! Source: onnxruntime/core/flatbuffers/schema/ort.fbs (format version 6).
 
-/// Redirects `present.L.encoder.key` of the branch that uses the cache, for every layer given, to that
-/// layer's attention `[1, heads, 1, frames]`. `None` when the graph has no such thing; `model` may then hold
-/// unused bytes at its end but works as before.
-pub(super) fn expose(model: &mut Vec<u8>, layers: impl IntoIterator<Item = usize>) -> Option<()> {
+use std::ops::Range;
+
+/// Redirects `present.L.encoder.key` of the branch that uses the cache to the attention
+/// `[1, heads, 1, frames]` of layer L, for the upper half of the layers: those follow the sound closest.
+/// Answers which layers; `None` when the graph has no such thing, and `model` is as it was.
+pub(super) fn expose(model: &mut Vec<u8>) -> Option<Range<usize>> {
     let flat = Flat(model);
     let graph = flat.table(flat.table(flat.table(0)?.field(4 + 2)?)?.field(4 + 2 * 7)?)?;
     let branch = cached_branch(&flat, &graph)?;
     let outputs = flat.vector(branch.field(GRAPH_OUTPUTS)?)?;
+    let slot_of = |layer: usize| {
+        let unneeded = format!("present.{layer}.encoder.key");
+        outputs.clone().find(|&slot| flat.string(slot) == Some(unneeded.as_bytes()))
+    };
+    let slots: Vec<usize> = (0..LAYERS_MAX).map_while(slot_of).collect();
+    let layers = slots.len() / 2..slots.len();
 
     let mut redirected = Vec::new();
-    for layer in layers {
-        let unneeded = format!("present.{layer}.encoder.key");
+    for layer in layers.clone() {
         let attention = format!("/model/decoder/layers.{layer}/encoder_attn/Softmax_output_0");
-        let slot = outputs.clone().find(|&slot| flat.string(slot) == Some(unneeded.as_bytes()))?;
         if !produces(&flat, &branch, attention.as_bytes()) {
             return None;
         }
-        redirected.push((slot, attention));
+        redirected.push((slots[layer], attention));
     }
     for (slot, attention) in redirected {
         let at = append(model, &attention)?;
         model.get_mut(slot..slot + 4)?.copy_from_slice(&u32::try_from(at - slot).ok()?.to_le_bytes());
     }
-    Some(())
+    (!layers.is_empty()).then_some(layers)
 }
+
+/// More than any decoder has.
+const LAYERS_MAX: usize = 64;
 
 // Where a table's fields are: 4 bytes of header in its vtable, then two a field.
 const GRAPH_NODES: usize = 4 + 2 * 2;
@@ -139,7 +148,7 @@ mod tests {
         #[test]
         fn any_bytes_are_left_as_they_are_or_opened(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let mut model = bytes.clone();
-            if expose(&mut model, [0, 1]).is_none() {
+            if expose(&mut model).is_none() {
                 prop_assert_eq!(&model[..bytes.len()], &bytes[..]);
             }
         }

@@ -73,8 +73,7 @@ impl Greedy {
             return Err(onnx::model_error(&encoder_path, "not a Moonshine encoder"));
         }
         let decoder_path = folder.join("decoder_model_merged.ort");
-        let published = onnx::read_model(&decoder_path)?;
-        let (decoder, layers, shown) = open_decoder(library, &decoder_path, published)?;
+        let (decoder, layers, shown) = open_decoder(library, &decoder_path)?;
         let mut greedy = Self {
             encoder,
             encoded: Selection::new(["last_hidden_state"])?,
@@ -197,19 +196,20 @@ impl Decoder for Greedy {
     }
 }
 
-/// Opens the decoder so that the upper half of its layers, those that follow the sound closest, show their
-/// attention; as published when its graph does not allow that.
-fn open_decoder(library: &Library, path: &Path, published: Vec<u8>) -> Result<(Session, usize, Range<usize>), Error> {
-    let decoder = library.session(path, &published)?;
-    let layers = check_decoder(&decoder).map_err(|why| onnx::model_error(path, why))?;
-    let shown = layers / 2..layers;
-    let mut opened = published;
-    if attention::expose(&mut opened, shown.clone()).is_some() {
-        drop(decoder);
-        return Ok((library.session(path, &opened)?, layers, shown));
+/// Opens the decoder so that it shows where it listens; as published when its graph does not allow that.
+/// Answers how many layers it has and which of them show their attention.
+fn open_decoder(library: &Library, path: &Path) -> Result<(Session, usize, Range<usize>), Error> {
+    let mut model = onnx::read_model(path)?;
+    let shown = attention::expose(&mut model).unwrap_or(0..0);
+    let (decoder, shown) = match library.session(path, &model) {
+        Err(_) if !shown.is_empty() => (library.session(path, &onnx::read_model(path)?)?, 0..0),
+        session => (session?, shown),
+    };
+    if shown.is_empty() {
+        tracing::info!(model = %path.display(), "the decoder shows no attention; word times go by letters");
     }
-    tracing::info!(model = %path.display(), "the decoder shows no attention; word times go by letters");
-    Ok((decoder, layers, 0..0))
+    let layers = check_decoder(&decoder).map_err(|why| onnx::model_error(path, why))?;
+    Ok((decoder, layers, shown))
 }
 
 /// One step of the decoder: the next token given the text so far (keys and values of each layer, none at
