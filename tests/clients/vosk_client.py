@@ -28,12 +28,13 @@ def main(url, key, path):
             replies.append(json.loads(socket.recv()))
             time.sleep(max(0.0, began + PIECE_S - time.monotonic()))
 
-    half = len(audio) // 4 * 2
-    stream(audio[:half])
+    # After the first words, and before their pause has lasted long enough to end the utterance by itself.
+    cut = int(rate * 2.3) * 2
+    stream(audio[:cut])
     socket.send('{"reset" : 1}')
     reset = json.loads(socket.recv())
     replies.append(reset)
-    stream(audio[half:])
+    stream(audio[cut:])
     socket.send('{"eof" : 1}')
     replies.append(json.loads(socket.recv()))
     opcode, frame = socket.recv_data()

@@ -186,7 +186,10 @@ async fn a_full_server_tells_whisperlive_clients_to_wait() {
     let Some(server) = server("[limits]\nstreams_max = 1\n") else { return };
     let _inside = connect(&server, RAW).await;
     let mut socket = connect(&server, "/whisperlive").await;
-    socket.send(Message::text(r#"{"uid": "u", "language": "en", "task": "transcribe", "model": "small"}"#)).await.unwrap();
+    socket
+        .send(Message::text(r#"{"uid": "u", "language": "en", "task": "transcribe", "model": "small"}"#))
+        .await
+        .unwrap();
     let (messages, close) = rest(&mut socket).await;
     assert_eq!((messages[0]["status"].as_str(), messages[0]["message"].is_f64()), (Some("WAIT"), true));
     assert_eq!(close.map(|(code, _)| code), Some(1013));

@@ -12,19 +12,19 @@ const JFK: &str =
     "and so my fellow americans ask not what your country can do for you ask what you can do for your country";
 
 fn python(scenario: &str, file: &str) -> Option<Value> {
-    let (server, file) = prepared(file)?;
-    clients::python("deepgram_client.py", &[server.base_url(), KEY, scenario, &file])
+    let (server, file) = prepared(scenario, file)?;
+    clients::python("deepgram_client.py", &[&server.base_url(), KEY, scenario, &file])
 }
 
 fn node(scenario: &str, file: &str) -> Option<Value> {
-    let (server, file) = prepared(file)?;
-    clients::node("deepgram_client.mjs", &[server.base_url(), KEY, scenario, &file])
+    let (server, file) = prepared(scenario, file)?;
+    clients::node("deepgram_client.mjs", &[&server.base_url(), KEY, scenario, &file])
 }
 
 #[test]
 fn a_live_stream_brings_interims_finals_and_every_event_the_client_asked_for() {
     let Some(report) = python("live", "speech/jfk.wav") else { return };
-    assert_words(&report["channels"]["0"], JFK, 0.1);
+    assert_words(&report["channels"]["0"], JFK, 0.2);
     assert!(report["interims"].as_u64() >= Some(5), "{report}");
     assert!(report["speech_started"].as_u64() >= Some(1), "{report}");
     assert_eq!(report["channel_index"], serde_json::json!([[0, 1]]));
@@ -33,7 +33,9 @@ fn a_live_stream_brings_interims_finals_and_every_event_the_client_asked_for() {
     assert!(ends.last().and_then(Value::as_f64).is_some_and(|end| (9.5..11.2).contains(&end)), "{report}");
     assert!(report["gaps"].as_f64().unwrap() < 0.01, "{report}");
     let words = report["words"].as_array().unwrap();
-    assert!(words.windows(2).all(|pair| pair[0]["end"].as_f64() <= pair[1]["start"].as_f64().map(|start| start + 0.001)));
+    assert!(
+        words.windows(2).all(|pair| pair[0]["end"].as_f64() <= pair[1]["start"].as_f64().map(|start| start + 0.001))
+    );
     assert!(words.iter().all(|word| (0.0..=1.0).contains(&word["confidence"].as_f64().unwrap())), "{report}");
     assert!(words.iter().any(|word| word["punctuated_word"] == "Americans," || word["punctuated_word"] == "Americans"));
     let metadata = &report["metadata"];
@@ -49,7 +51,6 @@ fn a_live_stream_brings_interims_finals_and_every_event_the_client_asked_for() {
 fn finalize_brings_the_words_so_far_at_once_and_loses_none() {
     let Some(report) = python("finalize", "speech/jfk.wav") else { return };
     assert!(report["from_finalize"].as_u64() >= Some(1), "{report}");
-    // A cut in mid-speech may cost the word under it, no more.
     assert_words(&report["channels"]["0"], JFK, 0.2);
     assert_eq!(report["close"], 1000);
 }
@@ -75,7 +76,7 @@ fn telephone_audio_in_mulaw_is_understood() {
 #[test]
 fn a_container_without_an_encoding_is_recognised_by_its_bytes() {
     let Some(report) = python("container", "speech/jfk.wav") else { return };
-    assert_words(&report["channels"]["0"], JFK, 0.1);
+    assert_words(&report["channels"]["0"], JFK, 0.2);
     assert!(report["interims"].as_u64() >= Some(3), "{report}");
     assert_eq!(report["close"], 1000);
 }
@@ -83,7 +84,7 @@ fn a_container_without_an_encoding_is_recognised_by_its_bytes() {
 #[test]
 fn a_recording_is_answered_with_words_paragraphs_utterances_and_hits() {
     let Some(report) = python("prerecorded", "speech/jfk.wav") else { return };
-    assert_words(&report["transcript"], JFK, 0.1);
+    assert_words(&report["transcript"], JFK, 0.2);
     assert!((report["duration"].as_f64().unwrap() - 11.0).abs() < 0.05, "{report}");
     assert!(report["words"].as_array().unwrap().len() >= 20, "{report}");
     assert!(report["hits"].as_u64() >= Some(2), "{report}");
@@ -117,9 +118,20 @@ fn refusals_are_raised_as_the_errors_of_the_sdk() {
 }
 
 #[test]
+fn a_recording_behind_a_url_is_fetched_and_its_transcript_called_back() {
+    let Some(report) = python("callback", "speech/jfk.wav") else { return };
+    assert_eq!(report["accepted"], report["request_id"], "{report}");
+    assert_eq!(report["accepted"], report["header"], "{report}");
+    assert_eq!(report["token"], "auth.keys[0]");
+    // The first delivery is answered with 503 on purpose.
+    assert_eq!(report["deliveries"], 2, "{report}");
+    assert_words(&report["transcript"], JFK, 0.2);
+}
+
+#[test]
 fn the_javascript_sdk_streams_live() {
     let Some(report) = node("live", "speech/jfk.wav") else { return };
-    assert_words(&report["channels"]["0"], JFK, 0.1);
+    assert_words(&report["channels"]["0"], JFK, 0.2);
     assert!(report["interims"].as_u64() >= Some(5), "{report}");
     assert_eq!(report["from_finalize"], 1, "{report}");
     assert_eq!((report["last"].as_str(), report["close"].as_u64()), (Some("Metadata"), Some(1000)), "{report}");
@@ -135,9 +147,13 @@ fn the_javascript_sdk_hears_both_channels() {
 #[test]
 fn the_javascript_sdk_transcribes_a_recording_and_types_refusals() {
     let Some(report) = node("prerecorded", "speech/jfk.wav") else { return };
-    assert_words(&report["transcript"], JFK, 0.1);
+    assert_words(&report["transcript"], JFK, 0.2);
     let Some(report) = node("refusals", "speech/jfk.wav") else { return };
-    assert_eq!((report["key"]["typed"].as_bool(), report["key"]["status"].as_u64()), (Some(true), Some(401)), "{report}");
+    assert_eq!(
+        (report["key"]["typed"].as_bool(), report["key"]["status"].as_u64()),
+        (Some(true), Some(401)),
+        "{report}"
+    );
     assert_eq!(report["value"]["name"], "BadRequestError", "{report}");
     assert!(report["value"]["body"]["err_msg"].as_str().unwrap().starts_with("language"), "{report}");
 }
@@ -146,10 +162,14 @@ const LEFT: &str = "he began a confused complaint against the wizard who had van
 const RIGHT: &str = "the horizon seems extremely distant";
 
 /// A server that wants [`KEY`], and the path of a recording.
-fn prepared(file: &str) -> Option<(server::Server, String)> {
+fn prepared(scenario: &str, file: &str) -> Option<(server::Server, String)> {
     let file = recording(&format!("audio/{file}")).map_err(|why| println!("{why}")).ok()?;
     server::models_or_skip()?;
-    let options = server::Options { config: &format!("[auth]\nkeys = [\"{KEY}\"]\n"), ..Default::default() };
+    let options = server::Options {
+        config: &format!("[auth]\nkeys = [\"{KEY}\"]\n"),
+        // The scenario with a callback serves and receives on loopback; `remote` refuses that by default.
+        env: if scenario == "callback" { vec![("HARMONY__HTTP__CALL_PRIVATE", "true")] } else { Vec::new() },
+    };
     let server = server::Server::start(options).expect("the server starts");
     Some((server, file.to_string_lossy().into_owned()))
 }

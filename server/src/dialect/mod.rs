@@ -8,13 +8,13 @@ mod openai_error;
 mod openai_form;
 mod openai_params;
 pub mod openai_rest;
-mod vosk;
-mod whisperlive;
-mod wire;
+pub mod vosk;
+pub mod whisperlive;
+pub mod wire;
 
-use axum::Router;
+use axum::{Router, response::Response};
 
-use crate::app::App;
+use crate::{app::App, error::ApiError};
 
 /// The routes of every dialect.
 pub fn routes() -> Router<App> {
@@ -23,4 +23,13 @@ pub fn routes() -> Router<App> {
         .merge(openai_rest::routes())
         .merge(vosk::routes())
         .merge(whisperlive::routes())
+}
+
+/// How errors are spelled on a path that belongs to a vendor; `None` where they are our own.
+pub fn spelling(path: &str) -> Option<fn(&ApiError) -> Response> {
+    if path == "/v1/listen" {
+        return Some(deepgram::respell);
+    }
+    let is_openai = path.starts_with("/v1/audio/") || path == "/v1/models" || path.starts_with("/v1/models/");
+    is_openai.then_some(openai_rest::respell)
 }

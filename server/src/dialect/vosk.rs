@@ -70,7 +70,7 @@ async fn converse(app: &App, writer: &mut Writer, reader: &mut Reader) -> Goodby
     let goodbye = loop {
         let incoming = tokio::select! {
             incoming = reader.next() => incoming,
-            () = app.shutdown().cancelled() => break (close_code::AWAY, "the server is shutting down".to_owned()),
+            () = app.shutdown().cancelled() => break (LiveError::Draining.close_code(), LiveError::Draining.to_string()),
         };
         let reply = match incoming {
             Incoming::Binary(bytes) => {
@@ -87,7 +87,9 @@ async fn converse(app: &App, writer: &mut Writer, reader: &mut Reader) -> Goodby
                 recital.reply()
             }
             Incoming::Text(text) => match Order::parse(&text) {
-                Ok(Order::Configure(config)) if stream.is_some() && config.sample_rate != recital.config.sample_rate => {
+                Ok(Order::Configure(config))
+                    if stream.is_some() && config.sample_rate != recital.config.sample_rate =>
+                {
                     break (close_code::POLICY, "sample_rate is set before the first audio".to_owned());
                 }
                 Ok(Order::Configure(config)) => {
@@ -368,12 +370,8 @@ mod tests {
         assert_eq!(Order::parse(r#"{"eof" : 1}"#), Ok(Order::Eof));
         assert_eq!(Order::parse(r#"{"reset" : 1}"#), Ok(Order::Reset));
         let config = r#"{"config": {"sample_rate": 16000, "words": false, "phrase_list": ["harmony"], "model": "x"}}"#;
-        let expected = Config {
-            sample_rate: 16_000,
-            words: false,
-            max_alternatives: 0,
-            phrase_list: vec!["harmony".to_owned()],
-        };
+        let expected =
+            Config { sample_rate: 16_000, words: false, max_alternatives: 0, phrase_list: vec!["harmony".to_owned()] };
         assert_eq!(Order::parse(config), Ok(Order::Configure(expected)));
         for garbage in ["", "hello", "[]", "{}", r#"{"config": 3}"#, r#"{"config": {"sample_rate": 100}}"#] {
             assert!(Order::parse(garbage).is_err(), "{garbage}");

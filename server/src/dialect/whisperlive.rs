@@ -31,7 +31,7 @@ use super::wire::{self, Ended, Incoming, Reader, Writer};
 use crate::{
     app::App,
     error::ApiError,
-    live::{self, Input, LiveEvents, LiveInput, LiveSpec, RoomChoice},
+    live::{self, Input, LiveError, LiveEvents, LiveInput, LiveSpec, RoomChoice},
     socket,
 };
 
@@ -65,7 +65,7 @@ async fn converse(app: &App, writer: &mut Writer, reader: &mut Reader) -> Goodby
     let Ok(ears) = app.ears() else { return (close_code::AGAIN, String::new()) };
     let first = tokio::select! {
         first = reader.next() => first,
-        () = app.shutdown().cancelled() => return (close_code::AWAY, "the server is shutting down".to_owned()),
+        () = app.shutdown().cancelled() => return (LiveError::Draining.close_code(), LiveError::Draining.to_string()),
     };
     let text = match first {
         Incoming::Text(text) => text,
@@ -108,7 +108,7 @@ async fn converse(app: &App, writer: &mut Writer, reader: &mut Reader) -> Goodby
         Ending::Done => (close_code::NORMAL, String::new()),
         Ending::Draining => {
             say(writer, &json!({"uid": options.uid, "message": "DISCONNECT"})).await;
-            (close_code::AWAY, "the server is shutting down".to_owned())
+            (LiveError::Draining.close_code(), LiveError::Draining.to_string())
         }
         Ending::Ended(Ended::Idle) => {
             say(writer, &json!({"uid": options.uid, "message": "DISCONNECT"})).await;
@@ -402,12 +402,7 @@ mod tests {
     use super::*;
 
     fn engine() -> Info {
-        Info {
-            engine: "moonshine",
-            model: "moonshine-tiny-en".into(),
-            languages: vec!["en".into()],
-            window_max_s: 20,
-        }
+        Info { engine: "moonshine", model: "moonshine-tiny-en".into(), languages: vec!["en".into()], window_max_s: 20 }
     }
 
     fn words(text: &str, from_ms: u64) -> Vec<Word> {
@@ -438,11 +433,14 @@ mod tests {
 
     #[test]
     fn segments_grow_are_finished_and_repeated() {
-        let options = Options::parse(r#"{"uid": "u", "language": null, "send_last_n_segments": 2}"#, &engine()).unwrap();
+        let options =
+            Options::parse(r#"{"uid": "u", "language": null, "send_last_n_segments": 2}"#, &engine()).unwrap();
         let mut segments = Segments::new(&options);
         assert_eq!(
             segments.on_event(partial("Hello", 0)),
-            [json!({"uid": "u", "segments": [{"start": "0.000", "end": "0.150", "text": "Hello", "completed": false}]})]
+            [
+                json!({"uid": "u", "segments": [{"start": "0.000", "end": "0.150", "text": "Hello", "completed": false}]})
+            ]
         );
         let messages = segments.on_event(finished("Hello there.", 0));
         assert_eq!(messages[0], json!({"uid": "u", "language": "en", "language_prob": null}));
@@ -451,7 +449,8 @@ mod tests {
             assert_eq!(segments.on_event(finished(text, from)).len(), 1, "the language is reported once");
         }
         let last = segments.on_event(partial("four", 3_000)).remove(0);
-        let texts: Vec<&str> = last["segments"].as_array().unwrap().iter().map(|s| s["text"].as_str().unwrap()).collect();
+        let texts: Vec<&str> =
+            last["segments"].as_array().unwrap().iter().map(|s| s["text"].as_str().unwrap()).collect();
         assert_eq!(texts, ["two", "three", "four"]);
     }
 
@@ -463,7 +462,8 @@ mod tests {
 
     #[test]
     fn options_have_defaults_and_wrong_ones_are_refused_under_the_uid() {
-        let options = Options::parse(r#"{"uid": "u", "model": "small", "hotwords": "Harmony, Silero"}"#, &engine()).unwrap();
+        let options =
+            Options::parse(r#"{"uid": "u", "model": "small", "hotwords": "Harmony, Silero"}"#, &engine()).unwrap();
         assert_eq!((options.format, options.keyterms.len()), (Format::Float32, 2));
         for (text, uid) in [
             ("END_OF_AUDIO", Value::Null),

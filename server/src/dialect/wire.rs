@@ -74,8 +74,8 @@ impl Reader {
                 Ok(Message::Ping(_) | Message::Pong(_)) => {}
                 Ok(Message::Close(_)) => return Incoming::Ended(Ended::Gone),
                 Err(error) => {
-                    let ended = socket::refusal(&error)
-                        .map_or(Ended::Gone, |(code, reason)| Ended::Unreadable(code, reason));
+                    let ended =
+                        socket::refusal(&error).map_or(Ended::Gone, |(code, reason)| Ended::Unreadable(code, reason));
                     return Incoming::Ended(ended);
                 }
             }

@@ -185,7 +185,7 @@ impl Outcome {
     fn goodbye(&self) -> (u16, String) {
         match self {
             Self::Finished | Self::Gone => (close_code::NORMAL, String::new()),
-            Self::Draining => (close_code::AWAY, "the server is shutting down".to_owned()),
+            Self::Draining => (LiveError::Draining.close_code(), LiveError::Draining.to_string()),
             Self::Idle => (
                 close_code::ERROR,
                 "NET-0001: no audio and no message arrived in time; send KeepAlive during silence".to_owned(),

@@ -171,11 +171,7 @@ pub struct ModelInfo {
 impl ModelInfo {
     /// The model that recognizes.
     pub fn new(info: &Info) -> Self {
-        Self {
-            name: info.model.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            arch: info.engine.to_owned(),
-        }
+        Self { name: info.model.clone(), version: env!("CARGO_PKG_VERSION").to_owned(), arch: info.engine.to_owned() }
     }
 
     /// An id that is always the same for the same model.

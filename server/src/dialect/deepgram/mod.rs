@@ -4,30 +4,25 @@
 //! wanted, [`translator`] and [`transcript`] write what was heard, [`words`] applies the effects between them.
 //! The shells are thin: [`live`] owns a socket, [`prerecorded`] a request, [`remote`] the calls to elsewhere.
 
-mod live;
-mod message;
-mod numerals;
-mod prerecorded;
-mod profanity;
-mod query;
-mod redact;
-mod refusal;
-mod remote;
-mod search;
-mod spool;
-mod transcript;
-mod translator;
-mod words;
+pub mod live;
+pub mod message;
+pub mod numerals;
+pub mod prerecorded;
+pub mod profanity;
+pub mod query;
+pub mod redact;
+pub mod refusal;
+pub mod remote;
+pub mod search;
+pub mod spool;
+pub mod transcript;
+pub mod translator;
+pub mod words;
 
 use std::collections::BTreeMap;
 
 use asr::recognizer::Info;
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    response::Response,
-    routing::get,
-};
+use axum::{Router, extract::DefaultBodyLimit, response::Response, routing::get};
 
 pub(in crate::dialect) use self::words::bare;
 use self::{

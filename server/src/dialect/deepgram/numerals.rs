@@ -16,11 +16,10 @@ pub fn rewrite(words: Vec<Spoken>, amounts: bool) -> Vec<Spoken> {
             rest = &rest[1..];
             continue;
         };
-        if let Some(unit) = rest.get(used).filter(|_| amounts && !rest[used - 1].ends_clause()) {
-            if let Some(amount) = amount(&digits, &unit.bare) {
-                digits = amount;
-                used += 1;
-            }
+        let unit = rest.get(used).filter(|_| amounts && !rest[used - 1].ends_clause());
+        if let Some(amount) = unit.and_then(|unit| amount(&digits, &unit.bare)) {
+            digits = amount;
+            used += 1;
         }
         rewritten.push(Spoken::joined(&rest[..used], digits.clone(), &digits));
         rest = &rest[used..];
@@ -131,9 +130,9 @@ fn digit(word: &str) -> Option<u64> {
 fn german_below_hundred(word: &str) -> bool {
     GERMAN_TEENS.contains(&word)
         || GERMAN_TENS.contains(&word)
-        || word.split_once("und").is_some_and(|(ones, tens)| {
-            (ones == "ein" || GERMAN_DIGITS.contains(&ones)) && GERMAN_TENS.contains(&tens)
-        })
+        || word
+            .split_once("und")
+            .is_some_and(|(ones, tens)| (ones == "ein" || GERMAN_DIGITS.contains(&ones)) && GERMAN_TENS.contains(&tens))
 }
 
 fn amount(digits: &str, unit: &str) -> Option<String> {
@@ -146,18 +145,15 @@ fn amount(digits: &str, unit: &str) -> Option<String> {
 }
 
 const UNITS: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
-const TEENS: [&str; 10] = [
-    "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-];
+const TEENS: [&str; 10] =
+    ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"];
 const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 const MULTIPLIERS: [(&str, u64); 3] = [("thousand", 1_000), ("million", 1_000_000), ("billion", 1_000_000_000)];
 const GERMAN_DIGITS: [&str; 11] =
     ["null", "eins", "zwei", "zwo", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"];
-const GERMAN_TEENS: [&str; 10] = [
-    "zehn", "elf", "zwölf", "dreizehn", "vierzehn", "fünfzehn", "sechzehn", "siebzehn", "achtzehn", "neunzehn",
-];
-const GERMAN_TENS: [&str; 8] =
-    ["zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"];
+const GERMAN_TEENS: [&str; 10] =
+    ["zehn", "elf", "zwölf", "dreizehn", "vierzehn", "fünfzehn", "sechzehn", "siebzehn", "achtzehn", "neunzehn"];
+const GERMAN_TENS: [&str; 8] = ["zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"];
 
 #[cfg(test)]
 mod tests {

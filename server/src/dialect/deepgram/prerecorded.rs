@@ -97,9 +97,9 @@ async fn read(app: &App, query: &Query, request: Request, reach: Reach) -> Resul
     if !is_json(request.headers()) {
         return spool(request.into_body().into_data_stream(), query.audio, bytes_max).await;
     }
-    let body = Bytes::from_request(request, &()).await.map_err(|rejection| {
-        Refusal { status: rejection.status(), ..Refusal::bad_request(rejection.body_text()) }
-    })?;
+    let body = Bytes::from_request(request, &())
+        .await
+        .map_err(|rejection| Refusal { status: rejection.status(), ..Refusal::bad_request(rejection.body_text()) })?;
     let Elsewhere { url } = serde_json::from_slice(&body).map_err(|error| {
         Refusal::bad_request(format!("Content-Type is application/json, but the body is not {{\"url\": …}}: {error}"))
     })?;
@@ -126,12 +126,8 @@ impl From<TranscribeError> for Refusal {
             error if error.is_senders() => Self::bad_request(format!("failed to process audio: {error}")),
             error => {
                 tracing::error!(%error, "a recording could not be transcribed");
-                ApiError::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "internal",
-                    "the recording could not be transcribed",
-                )
-                .into()
+                ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the recording could not be transcribed")
+                    .into()
             }
         }
     }

@@ -130,7 +130,7 @@ impl Query {
         let numerals = pairs.flag("numerals")? || smart_format;
         let detect_language = detect_language(&pairs)?;
         let language = language(&pairs, detect_language, engine)?;
-        let english = language.as_deref().or(sole(engine)) == Some("en");
+        let english = language.as_deref().or_else(|| sole(engine)) == Some("en");
         if numerals && !english && pairs.flag("numerals")? {
             warnings.push(Warning::without_effect("numerals", "numbers are rewritten in English only"));
         }
@@ -139,7 +139,8 @@ impl Query {
             warnings.push(Warning { parameter: "model", kind: "unsupported_model", message });
         }
         let diarize = diarize(&pairs, door, multichannel, &mut warnings)?;
-        for parameter in ["summarize", "topics", "intents", "sentiment", "detect_entities", "dictation", "measurements"] {
+        for parameter in ["summarize", "topics", "intents", "sentiment", "detect_entities", "dictation", "measurements"]
+        {
             if pairs.last(parameter).is_some_and(|value| !value.eq_ignore_ascii_case("false")) {
                 warnings.push(Warning::without_effect(parameter, "not offered by this server"));
             }
@@ -288,12 +289,7 @@ fn language(pairs: &Pairs<'_>, detect: bool, engine: &Info) -> Result<Option<Str
     Err(bad("language", format!("{} does not know {wish:.20?}; it knows {known:.200}", engine.model)))
 }
 
-fn diarize(
-    pairs: &Pairs<'_>,
-    door: Door,
-    multichannel: bool,
-    warnings: &mut Vec<Warning>,
-) -> Result<bool, BadQuery> {
+fn diarize(pairs: &Pairs<'_>, door: Door, multichannel: bool, warnings: &mut Vec<Warning>) -> Result<bool, BadQuery> {
     let model = pairs.last("diarize_model");
     match (model, door) {
         (None | Some("latest" | "v1"), _) | (Some("v2"), Door::Prerecorded) => {}

@@ -70,7 +70,7 @@ impl Redact {
         let code = (3..=4).contains(&run.digits) && run.cued(&["cvv", "cvc", "security"]) && !run.cued(&["social"]);
         let expiry = run.dated || run.cued(&["expires", "expiry", "expiration", "expiring", "gültig"]);
         let social = run.digits == 9 || run.digits == 4 && run.cued(&["social", "ssn"]);
-        let edge = run.first && run.digits >= LONG_DIGITS || run.last && run.digits >= LONG_DIGITS;
+        let edge = (run.first || run.last) && run.digits >= LONG_DIGITS;
         let unfinished = run.last && extent == Extent::Open;
         if self.pci && card {
             Some("[CREDIT_CARD]")
@@ -136,7 +136,10 @@ mod tests {
     #[test]
     fn expiry_and_security_code_go_with_the_card() {
         let text = "it expires 12/27 and the security code is 123 okay";
-        assert_eq!(hidden(PCI, text, Extent::Whole), "it expires [CREDIT_CARD_EXPIRATION] and the security code is [CVV] okay");
+        assert_eq!(
+            hidden(PCI, text, Extent::Whole),
+            "it expires [CREDIT_CARD_EXPIRATION] and the security code is [CVV] okay"
+        );
     }
 
     #[test]

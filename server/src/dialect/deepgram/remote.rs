@@ -236,9 +236,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let segments = address.segments();
-    let embedded = |high: u16, low: u16| {
-        is_public_v4(Ipv4Addr::new((high >> 8) as u8, high as u8, (low >> 8) as u8, low as u8))
-    };
+    let embedded =
+        |high: u16, low: u16| is_public_v4(Ipv4Addr::new((high >> 8) as u8, high as u8, (low >> 8) as u8, low as u8));
     if let Some(v4) = address.to_ipv4_mapped() {
         return is_public_v4(v4);
     }
@@ -258,9 +257,26 @@ mod tests {
     #[test]
     fn addresses_of_this_network_are_told_from_public_ones() {
         for private in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
-            "255.255.255.255", "198.18.0.1", "192.0.0.8", "224.0.0.1", "::1", "::", "fe80::1", "fc00::1",
-            "::ffff:127.0.0.1", "64:ff9b::a00:1", "2002:7f00:1::", "ff02::1", "2001:db8::1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "198.18.0.1",
+            "192.0.0.8",
+            "224.0.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:7f00:1::",
+            "ff02::1",
+            "2001:db8::1",
         ] {
             assert!(!is_public(private.parse().unwrap()), "{private}");
         }
@@ -271,9 +287,13 @@ mod tests {
 
     #[tokio::test]
     async fn private_addresses_are_refused_however_they_are_written() {
-        for url in
-            ["http://127.0.0.1/a.wav", "http://[::1]/a.wav", "http://0x7f000001/", "http://2130706433/", "http://localhost:1/"]
-        {
+        for url in [
+            "http://127.0.0.1/a.wav",
+            "http://[::1]/a.wav",
+            "http://0x7f000001/",
+            "http://2130706433/",
+            "http://localhost:1/",
+        ] {
             let refusal = fetch(url, Reach::Public).await.unwrap_err();
             assert!(matches!(refusal, RemoteError::Private(_)), "{url}: {refusal}");
         }

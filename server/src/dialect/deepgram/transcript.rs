@@ -284,7 +284,9 @@ mod tests {
         let utterances = json["results"]["utterances"].as_array().unwrap();
         let heads: Vec<(u64, u64, &str)> = utterances
             .iter()
-            .map(|u| (u["channel"].as_u64().unwrap(), u["speaker"].as_u64().unwrap(), u["transcript"].as_str().unwrap()))
+            .map(|u| {
+                (u["channel"].as_u64().unwrap(), u["speaker"].as_u64().unwrap(), u["transcript"].as_str().unwrap())
+            })
             .collect();
         assert_eq!(heads, [(0, 0, "hello there how are you"), (1, 1, "i am fine thanks"), (0, 0, "good to hear")]);
     }
