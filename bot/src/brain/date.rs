@@ -103,6 +103,14 @@ pub(super) fn choose(dates: &[Dated], within: &Range<usize>, corrected: impl Fn(
     })
 }
 
+/// The tokens of `due`, together with the day inside `within` that it corrects ("Friday, no, Monday").
+pub(super) fn with_corrected(dates: &[Dated], due: &Dated, within: &Range<usize>, corrects: impl Fn(usize) -> bool) -> Range<usize> {
+    let wrong = dates.iter().find(|date| {
+        date.range.start >= within.start && date.range.end <= due.range.start && (date.range.end..due.range.start).any(&corrects)
+    });
+    wrong.map_or(due.range.start, |wrong| wrong.range.start)..due.range.end
+}
+
 /// Whether `word` is the name of a month in either language.
 pub(super) fn is_month(word: &str) -> bool {
     english::month(word).or_else(|| german::month(word)).is_some()

@@ -17,7 +17,7 @@ use self::{
     verbs::Class,
 };
 use super::{
-    date::Dated,
+    date::{self, Dated},
     found::{Found, Subject},
     names::Names,
     sentence::{Sentence, render},
@@ -64,7 +64,7 @@ impl Reader<'_> {
             let free_from = hits.last().map_or(0, |hit| hit.after);
             match best {
                 Some(hit) if hit.start >= free_from => {
-                    at = hit.after;
+                    at = self.skip(hit.after, &["please"]);
                     hits.push(hit);
                 }
                 _ => at += 1,
@@ -115,7 +115,7 @@ impl Reader<'_> {
         if head > 0 && self.tokens[head - 1].stop >= Stop::Colon {
             return None;
         }
-        if verb.among(NEGATIONS) || self.tokens[*start..head].iter().any(|token| token.among(NEGATIONS) && !cue.words.contains("not")) {
+        if verb.among(NO_VERBS) || verb.among(NEGATIONS) || self.tokens[*start..head].iter().any(|token| token.among(NEGATIONS) && !cue.words.contains("not")) {
             return None;
         }
         let base = match cue.form {
@@ -175,8 +175,9 @@ impl Reader<'_> {
 impl<'a> Reader<'a> {
     /// The tokens that make the text: verb and what follows, without the date and without fillers.
     fn body(&self, range: Range<usize>, due: Option<&Dated>) -> Vec<&'a Token> {
+        let dropped = due.map(|due| date::with_corrected(self.dates, due, &range, |at| self.tokens[at].among(CORRECTIONS)));
         let mut body: Vec<&Token> = range
-            .filter(|at| !due.is_some_and(|due| due.range.contains(at)) && !self.tokens[*at].among(FILLERS))
+            .filter(|at| !dropped.as_ref().is_some_and(|range| range.contains(at)) && !self.tokens[*at].among(FILLERS))
             .map(|at| &self.tokens[at])
             .collect();
         while body.len() > 1 && body.last().is_some_and(|last| last.among(TRAILERS)) {
@@ -265,7 +266,7 @@ impl Reader<'_> {
             || token.among(NEGATIONS)
             || token.is_digits()
             || verbs::is_work(&token.norm)
-            || super::date::is_calendar_word(&token.norm);
+            || date::is_calendar_word(&token.norm);
         !ordinary && !token.text.is_empty() && (self.names.knows(token) || token.capital)
     }
 
@@ -345,6 +346,7 @@ impl Reader<'_> {
             let before = &self.tokens[end - 1];
             let token = &self.tokens[end];
             let next = self.tokens.get(end + 1);
+            let corrects = token.among(CORRECTIONS) && self.dates.iter().any(|date| (end..end + 4).contains(&date.range.start));
             let subject_next = |token: Option<&Token>| token.is_some_and(|token| token.among(SUBJECT_PRONOUNS));
             let opens_clause = match before.stop {
                 Stop::None => {
@@ -352,6 +354,7 @@ impl Reader<'_> {
                         || (token.among(&["and", "or", "then"]) && subject_next(next) && !self.is_object(end + 1))
                         || (token.among(SUBJECT_PRONOUNS) && !self.sentence.punctuated && next.is_some_and(|next| next.among(FINITE)))
                 }
+                Stop::Comma if corrects => false,
                 Stop::Comma => {
                     token.among(BREAKERS)
                         || token.among(COMMA_BREAKERS)
@@ -399,7 +402,7 @@ impl Reader<'_> {
 
     /// The date the clause is due by: a deadline before a plain date, and after a correction the last word.
     fn due(&self, within: &Range<usize>, head: usize) -> Option<Dated> {
-        super::date::choose(self.dates, within, |at| {
+        date::choose(self.dates, within, |at| {
             at > head && self.tokens[..at].iter().rev().take(3).any(|token| token.among(CORRECTIONS))
         })
     }

@@ -90,6 +90,11 @@ impl Names {
         FIRST_NAMES.binary_search(&token.norm.as_str()).is_ok()
             || self.seen.iter().any(|seen| seen.split_whitespace().any(|part| same_letters(part, &token.norm)))
     }
+
+    /// Whether `token` is the family name of somebody in the conversation.
+    pub(super) fn knows_family(&self, token: &Token) -> bool {
+        self.seen.iter().any(|seen| seen.split_whitespace().skip(1).any(|part| same_letters(part, &token.norm)))
+    }
 }
 
 fn same_letters(written: &str, norm: &str) -> bool {

@@ -107,3 +107,9 @@ pub(super) const NOT_NAMES: &[&str] = &[
     "it's", "guys", "folks", "ladies", "gentlemen", "sir", "madam", "server", "system", "website", "app", "that's",
     "remember", "remind", "german", "english", "time", "nice", "cool", "awesome", "god", "wow", "yep", "nope", "sales",
 ];
+
+/// Small words that no cue has for its verb.
+pub(super) const NO_VERBS: &[&str] = &[
+    "i", "you", "he", "she", "it", "we", "they", "me", "us", "him", "her", "them", "my", "your", "our", "their", "his", "its", "the", "a", "an",
+    "this", "that", "these", "those", "in", "on", "at", "by", "for", "from", "of", "with", "about", "to", "and", "or", "but",
+];
