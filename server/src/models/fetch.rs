@@ -74,16 +74,15 @@ impl Fetcher {
             return Err(failed(dir, Problem::Offline));
         }
         let cache = self.store.dir().join(CACHE);
-        let folder = |dir: &Path| {
-            fs::create_dir_all(dir).map_err(|error| failed(dir.to_owned(), Problem::Trouble(unwritten(dir, error))))
-        };
-        folder(self.store.dir())?;
+        let root = self.store.dir();
+        folder(root).map_err(|problem| failed(root.to_owned(), problem))?;
         let lock = self.lock().await.map_err(|error| {
             let path = self.store.dir().join(LOCK);
             failed(path.clone(), Problem::Trouble(Trouble::Write { path, source: error }))
         })?;
-        folder(&dir)?;
-        folder(&cache)?;
+        for dir in [&dir, &cache] {
+            folder(dir).map_err(|problem| failed(dir.clone(), problem))?;
+        }
         let mut wheels = Wheels { cache, verified: BTreeSet::new() };
         let brought = self.bring_all(model, &dir, &mut wheels).await;
         if brought.is_ok() {
@@ -380,6 +379,10 @@ async fn place(fresh: &Path, dest: &Path) -> Result<(), Problem> {
     let (from, to) = (fresh.to_owned(), dest.to_owned());
     let placed = blocking(move || File::open(&from)?.sync_all().and_then(|()| fs::rename(&from, &to))).await;
     placed.map_err(|error| unwritten(dest, error).into())
+}
+
+fn folder(dir: &Path) -> Result<(), Problem> {
+    fs::create_dir_all(dir).map_err(|error| unwritten(dir, error).into())
 }
 
 /// Where a file is written before it gets its name.

@@ -7,6 +7,8 @@ use std::{
     process::{Command, Output},
 };
 
+use server::models::Store;
+
 use crate::web::{Page, Web, noise};
 
 const SILERO_BYTES: usize = 2_327_524;
@@ -90,6 +92,34 @@ fn keys_are_made_listed_and_taken_back() {
     let again = harmony(dir.path(), &["keys", "revoke", id]);
     assert_eq!(again.status.code(), Some(1));
     assert_eq!(stderr(&again).lines().count(), 1);
+}
+
+#[test]
+fn the_doctor_names_what_is_missing_and_the_command_that_brings_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let found = harmony(dir.path(), &["doctor", "--json"]);
+    assert_eq!(found.status.code(), Some(1), "{}", stderr(&found));
+    let json: serde_json::Value = serde_json::from_str(&stdout(&found)).unwrap();
+    let problems: Vec<_> = json["problems"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+    for model in ["onnxruntime", "silero-vad", "moonshine-tiny-en"] {
+        assert!(problems.iter().any(|line| line.contains(&format!("`harmony models fetch {model}`"))), "{problems:?}");
+    }
+    assert_eq!((&json["library"]["loads"], &json["speed"]), (&false.into(), &serde_json::Value::Null));
+    assert!(json["machine"]["cores"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn the_doctor_measures_the_real_recognizer() {
+    let Some(models) = server::models::folder(None, None).ok().filter(|dir| Store::open(dir).moonshine().is_ok())
+    else {
+        println!("skipped: no models here; `harmony models fetch` brings them");
+        return;
+    };
+    let found = harmony(&models, &["doctor", "--json"]);
+    assert!(found.status.success(), "{}", stdout(&found));
+    let json: serde_json::Value = serde_json::from_str(&stdout(&found)).unwrap();
+    assert!(json["speed"]["streams"].as_u64().unwrap() >= 1, "{json}");
+    assert!((0.0..1.0).contains(&json["speed"]["cores_per_stream"].as_f64().unwrap()), "{json}");
 }
 
 /// Runs the binary with its models and data in `dir`, and blocks: never from a current-thread runtime that
