@@ -6,6 +6,8 @@
 //! "Whisper-Streaming", 2023) and a further word follows it. What is settled never changes its text again;
 //! a later hypothesis that reads it differently is laid over it by edit distance and only continues it.
 
+use media::time::MediaTime;
+
 use crate::event::Word;
 
 /// The words of one utterance as far as they are known.
@@ -37,13 +39,14 @@ impl Agreement {
         &self.words[..self.settled]
     }
 
-    /// Takes the next hypothesis of the window. True when the words or their settled count changed.
-    pub fn revise(&mut self, hypothesis: Vec<Word>) -> bool {
+    /// Takes the next hypothesis of the window; only words that end before `certain_until` may settle, since the
+    /// newest sound is heard without what follows it. True when the words or their settled count changed.
+    pub fn revise(&mut self, hypothesis: Vec<Word>, certain_until: MediaTime) -> bool {
         let next = self.laid_over(hypothesis);
         let agreed = self.words[self.settled..]
             .iter()
             .zip(&next[self.settled..])
-            .take_while(|(old, new)| same(&old.text, &new.text))
+            .take_while(|(old, new)| same(&old.text, &new.text) && new.span.end <= certain_until)
             .count();
         // The newest word may still grow ("inter" → "international"): it settles when another follows.
         let settled = (self.settled + agreed).min(next.len().saturating_sub(1)).max(self.settled);
@@ -158,7 +161,7 @@ fn table(a: &[Word], b: &[Word]) -> Vec<Vec<u32>> {
 
 /// Makes spans increase: where a word of one hypothesis meets a word of another they may overlap.
 fn in_order(words: &mut [Word]) {
-    let mut earliest = words.first().map_or(media::time::MediaTime::ZERO, |word| word.span.start);
+    let mut earliest = words.first().map_or(MediaTime::ZERO, |word| word.span.start);
     for word in words {
         word.span.start = word.span.start.max(earliest);
         word.span.end = word.span.end.max(word.span.start);
@@ -174,6 +177,9 @@ mod tests {
     use super::*;
     use crate::event::text;
 
+    /// Later than every word of these tests.
+    const LATE: MediaTime = MediaTime::from_millis(60_000);
+
     fn words(line: &str) -> Vec<Word> {
         line.split_whitespace()
             .enumerate()
@@ -188,17 +194,25 @@ mod tests {
     #[test]
     fn a_word_settles_when_two_hypotheses_agree_and_another_follows() {
         let mut agreement = Agreement::default();
-        agreement.revise(words("and so my"));
+        agreement.revise(words("and so my"), LATE);
         assert_eq!(agreement.settled(), 0);
-        agreement.revise(words("And so, my fellow"));
+        agreement.revise(words("And so, my fellow"), LATE);
         assert_eq!(text(&agreement.words()[..agreement.settled()]), "And so, my");
+    }
+
+    #[test]
+    fn a_word_heard_a_moment_ago_does_not_settle() {
+        let mut agreement = Agreement::default();
+        agreement.revise(words("my joy is"), MediaTime::from_millis(100));
+        agreement.revise(words("my joy is great"), MediaTime::from_millis(300));
+        assert_eq!(text(agreement.settled_words()), "my");
     }
 
     #[test]
     fn the_newest_word_never_settles_before_the_end() {
         let mut agreement = Agreement::default();
-        agreement.revise(words("inter"));
-        agreement.revise(words("inter"));
+        agreement.revise(words("inter"), LATE);
+        agreement.revise(words("inter"), LATE);
         assert_eq!(agreement.settled(), 0);
         assert_eq!(text(&agreement.settle(words("international"))), "international");
     }
@@ -206,17 +220,20 @@ mod tests {
     #[test]
     fn settled_words_keep_their_text_when_a_later_hypothesis_reads_them_differently() {
         let mut agreement = Agreement::default();
-        agreement.revise(words("the weather is"));
-        agreement.revise(words("the weather is fine"));
-        agreement.revise(words("whether is fine today"));
+        agreement.revise(words("the weather is"), LATE);
+        agreement.revise(words("the weather is fine"), LATE);
+        agreement.revise(words("whether is fine today"), LATE);
         assert_eq!(text(agreement.words()), "the weather is fine today");
-        assert_eq!(text(&agreement.settle(words("the whether is fine today again"))), "the weather is fine today again");
+        assert_eq!(
+            text(&agreement.settle(words("the whether is fine today again"))),
+            "the weather is fine today again"
+        );
     }
 
     #[test]
     fn a_hypothesis_that_lost_its_beginning_continues_where_it_fits() {
         let mut agreement = Agreement::resume(words("ask not what your country"));
-        agreement.revise(words("your country can do"));
+        agreement.revise(words("your country can do"), LATE);
         assert_eq!(text(agreement.words()), "ask not what your country can do");
     }
 
@@ -235,7 +252,7 @@ mod tests {
             let mut agreement = Agreement::default();
             let mut settled = Vec::<String>::new();
             for line in &hypotheses {
-                agreement.revise(words(line));
+                agreement.revise(words(line), LATE);
                 let now: Vec<_> = agreement.words()[..agreement.settled()].iter().map(|word| word.text.clone()).collect();
                 prop_assert_eq!(&now[..settled.len()], &settled[..]);
                 settled = now;
@@ -249,7 +266,7 @@ mod tests {
         fn spans_increase_whatever_is_laid_over_what(hypotheses in lines()) {
             let mut agreement = Agreement::default();
             for line in &hypotheses {
-                agreement.revise(words(line));
+                agreement.revise(words(line), LATE);
                 for pair in agreement.words().windows(2) {
                     prop_assert!(pair[0].span.end <= pair[1].span.start);
                 }

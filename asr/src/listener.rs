@@ -22,6 +22,7 @@ use media::{
 use crate::{
     agree::{self, Agreement},
     event::{Cut, Event, LostWhy, UtteranceId, Word},
+    hallucination::{self, Evidence, Verdict, peak_level_db},
     pool::StreamConfig,
     recognizer::{Error, Hypothesis},
     segment::{Score, Segment},
@@ -219,7 +220,11 @@ impl Listener {
             return None;
         }
         if let Some(closing) = self.closing.front() {
-            return Some(if self.config.live { before(closing.since, FINAL_HEAD_START) } else { closing.since + FILE_WAITS });
+            return Some(if self.config.live {
+                before(closing.since, FINAL_HEAD_START)
+            } else {
+                closing.since + FILE_WAITS
+            });
         }
         if self.wants_early_final() {
             return Some(before(now, FINAL_HEAD_START));
@@ -245,7 +250,7 @@ impl Listener {
             Some(closing) => (&mut closing.utterance, false),
             None => (self.open.as_mut()?, true),
         };
-        let until = utterance.segment.end().min(utterance.speech_until + TAIL_SAMPLES).max(utterance.segment.start() + 1);
+        let until = (utterance.speech_until + TAIL_SAMPLES).clamp(utterance.segment.start(), utterance.segment.end());
         let mut from = utterance.segment.start();
         if is_open && !is_final {
             if let Some(cut) = utterance.cut_to_try() {
@@ -312,7 +317,7 @@ impl Listener {
     fn close(&mut self, utterance: Utterance, cut: Cut, speech_ended: Option<u64>, now: Instant) {
         if let Some(flight) = &self.in_flight
             && flight.utterance == utterance.id
-            && (flight.from != utterance.segment.start() || flight.until < utterance.needed_until())
+            && !flight.settles(&utterance)
         {
             flight.abort.store(true, Ordering::Relaxed);
         }
@@ -362,10 +367,9 @@ impl Listener {
 
     fn decoded_closing(&mut self, flight: &InFlight, hypothesis: Hypothesis) {
         let Some(closing) = self.closing.front_mut() else { return };
-        if flight.from == closing.utterance.segment.start() {
-            // A closed utterance is decoded whole, so this answer is the last whatever its length.
-            let until = if flight.until >= closing.utterance.needed_until() { u64::MAX } else { flight.until };
-            closing.utterance.latest = Some(Latest { until, hypothesis });
+        // An answer about other audio (a cut that was being tried, or more than was left after one) is no answer.
+        if flight.settles(&closing.utterance) {
+            closing.utterance.latest = Some(Latest { until: flight.until, hypothesis });
         }
     }
 
@@ -383,7 +387,8 @@ impl Listener {
     }
 
     fn revise(&mut self, utterance: &mut Utterance, words: Vec<Word>, until: u64) {
-        if utterance.agreement.revise(words) && self.config.partials {
+        let certain_until = self.at(until.saturating_sub(CERTAIN_AFTER));
+        if utterance.agreement.revise(words, certain_until) && self.config.partials {
             utterance.revision += 1;
             self.events.push_back(Event::Partial {
                 utterance: utterance.id,
@@ -481,7 +486,11 @@ impl Listener {
         if open.decoded_until == 0 {
             return open.segment.speech_s() >= FIRST_PARTIAL_S;
         }
-        let step = if open.agreement.words().is_empty() { PARTIAL_STEP_MIN } else { self.pace.step(open.segment.len() as u64) };
+        let step = if open.agreement.words().is_empty() {
+            PARTIAL_STEP_MIN
+        } else {
+            self.pace.step(open.segment.len() as u64)
+        };
         fresh >= step
     }
 
@@ -545,7 +554,8 @@ impl Utterance {
         let settled = &self.agreement.words()[..self.agreement.settled()];
         let last_settled = settled.last()?;
         let span_s = last_settled.span.start.as_secs_f64() - settled[0].span.start.as_secs_f64();
-        let until = (start + (span_s * EAR_HZ as f64) as u64 + PRE_ROLL_WINDOWS as u64 * WINDOW_SAMPLES as u64).min(end - 3 * HZ / 2);
+        let until = (start + (span_s * EAR_HZ as f64) as u64 + PRE_ROLL_WINDOWS as u64 * WINDOW_SAMPLES as u64)
+            .min(end - 3 * HZ / 2);
         let mut from = start + 2 * HZ;
         let mut best: Option<crate::segment::Dip> = None;
         // Each stretch between refused cuts is searched apart, so that a refused one is not proposed again.
@@ -559,6 +569,14 @@ impl Utterance {
             from = from.max(refused.saturating_add(2 * WINDOW_SAMPLES as u64));
         }
         best.filter(|dip| dip.depth < CUT_DEPTH_MAX).map(|dip| dip.at)
+    }
+}
+
+impl InFlight {
+    /// Whether its answer will be about the whole of a closed utterance and nothing else.
+    fn settles(&self, utterance: &Utterance) -> bool {
+        self.from == utterance.segment.start()
+            && (utterance.needed_until()..=utterance.segment.end()).contains(&self.until)
     }
 }
 
@@ -576,8 +594,20 @@ impl Pace {
     }
 }
 
-fn is_invented(_segment: &Segment, _hypothesis: &Hypothesis) -> bool {
-    false
+/// Whether a hypothesis of this audio is not to be believed. There is no second decode to ask for, so a guard
+/// that would like one is taken at its worst.
+fn is_invented(segment: &Segment, hypothesis: &Hypothesis) -> bool {
+    let words: Vec<&str> = hypothesis.words.iter().map(|word| word.text.as_str()).collect();
+    let evidence = Evidence {
+        text: &words.join(" "),
+        mean_logprob: hypothesis.mean_logprob,
+        no_speech: hypothesis.no_speech,
+        window_s: segment.len() as f32 / EAR_HZ as f32,
+        speech_s: segment.speech_s(),
+        speech_peak: segment.scores().iter().map(|score| score.speech).fold(0.0, f32::max),
+        level_db: peak_level_db(segment.samples()),
+    };
+    hallucination::judge(&evidence) != Verdict::Keep
 }
 
 fn middle(span: Span) -> MediaTime {
@@ -617,6 +647,10 @@ const PARTIAL_STEP_MIN: u64 = HZ * 128 / 1000;
 
 /// And at most, however slow the machine: beyond this a transcript feels dead.
 const PARTIAL_STEP_MAX: u64 = 2 * HZ;
+
+/// Words younger than this do not settle: the recognizer has not heard what follows them. More makes settled
+/// text trail the voice; less settles first guesses ("my" for "what").
+const CERTAIN_AFTER: u64 = HZ * 700 / 1000;
 
 /// Share of one core that the partials of one speaking stream may take.
 const CPU_SHARE: f32 = 0.10;

@@ -54,13 +54,7 @@ pub struct StreamConfig {
 
 impl Default for StreamConfig {
     fn default() -> Self {
-        Self {
-            hints: Hints::default(),
-            partials: true,
-            endpointing_ms: 250,
-            starts_at: MediaTime::ZERO,
-            live: true,
-        }
+        Self { hints: Hints::default(), partials: true, endpointing_ms: 300, starts_at: MediaTime::ZERO, live: true }
     }
 }
 

@@ -20,7 +20,11 @@ pub fn model(name: &str) -> Result<PathBuf, String> {
         Some(data.join("harmony/models"))
     });
     let path = folder.ok_or("skipped: there is no home folder to look for models in")?.join(name);
-    if path.exists() { Ok(path) } else { Err(format!("skipped: {name} is not there; `harmony models fetch` brings it")) }
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(format!("skipped: {name} is not there; `harmony models fetch` brings it"))
+    }
 }
 
 /// The shared library of ONNX Runtime, or the reason to skip.
@@ -34,14 +38,22 @@ pub fn onnx_library() -> Result<PathBuf, String> {
         .ok_or_else(|| "skipped: ONNX Runtime is not there; `harmony models fetch` brings it".to_owned())
 }
 
-/// A 16-bit WAV file's first channel as f32 in [-1, 1], which must be at 16 kHz.
+/// A WAV file's first channel as f32 in [-1, 1], which must be at 16 kHz.
 ///
 /// # Panics
 /// When the file is no such WAV: a test's own data is broken.
 pub fn wav_16k(path: &Path) -> Vec<f32> {
     let mut reader = hound::WavReader::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let spec = reader.spec();
-    assert_eq!((spec.sample_rate, spec.bits_per_sample), (16_000, 16), "{}", path.display());
-    let samples: Result<Vec<i16>, _> = reader.samples::<i16>().step_by(usize::from(spec.channels)).collect();
-    samples.expect("the file is whole").into_iter().map(|s| f32::from(s) / 32768.0).collect()
+    assert_eq!(spec.sample_rate, 16_000, "{}", path.display());
+    let channels = usize::from(spec.channels);
+    match spec.sample_format {
+        hound::SampleFormat::Float => {
+            reader.samples::<f32>().step_by(channels).map(|s| s.expect("the file is whole")).collect()
+        }
+        hound::SampleFormat::Int => {
+            let scale = 2_f32.powi(i32::from(spec.bits_per_sample) - 1);
+            reader.samples::<i32>().step_by(channels).map(|s| s.expect("the file is whole") as f32 / scale).collect()
+        }
+    }
 }

@@ -20,11 +20,7 @@ use crate::{
     event::Event,
     listener::Listener,
     recognizer::Hints,
-    vad::{
-        calm::Calm,
-        gate::WINDOW_SAMPLES,
-        silero,
-    },
+    vad::{calm::Calm, gate::WINDOW_SAMPLES, silero},
 };
 
 /// Samples that wait for `ears`, at most: 4 s. More would only hide that listening is behind.

@@ -4,10 +4,7 @@
 use std::{
     collections::VecDeque,
     mem,
-    sync::{
-        Arc, Condvar, Mutex,
-        atomic::Ordering,
-    },
+    sync::{Arc, Condvar, Mutex, atomic::Ordering},
 };
 
 use super::{
