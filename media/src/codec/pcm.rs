@@ -88,7 +88,7 @@ fn spread(format: SampleFormat, bytes: &[u8], out: &mut [Vec<f32>]) {
         SampleFormat::U8 => each::<1>(bytes, out, |[byte]| (f32::from(byte) - 128.0) / 128.0),
         SampleFormat::S16 => each(bytes, out, |b| f32::from(i16::from_le_bytes(b)) / 32_768.0),
         SampleFormat::S24 => {
-            each(bytes, out, |[low, mid, high]| (i32::from_le_bytes([0, low, mid, high]) >> 8) as f32 / 8_388_608.0)
+            each(bytes, out, |[low, mid, high]| (i32::from_le_bytes([0, low, mid, high]) >> 8) as f32 / 8_388_608.0);
         }
         SampleFormat::S32 => each(bytes, out, |b| i32::from_le_bytes(b) as f32 / 2_147_483_648.0),
         SampleFormat::F32 => each(bytes, out, |b| sound(f32::from_le_bytes(b))),

@@ -17,18 +17,30 @@ use symphonia::core::io::MediaSource;
 
 use super::{DecodeError, MAX_BYTES_WITHOUT_AUDIO, sniff::Container};
 
-/// Bytes since the last audio; shared by the reading end, which counts, and the decoding end, which resets.
+/// Counts bytes; shared by the reading end, which counts, and the decoding end, which resets and asks.
 #[derive(Clone, Default)]
-pub(super) struct Meter(Arc<AtomicU64>);
+pub(super) struct Meter(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    since_audio_bytes: AtomicU64,
+    read_bytes: AtomicU64,
+}
 
 impl Meter {
     /// Audio was found.
     pub(super) fn audio_found(&self) {
-        self.0.store(0, Ordering::Relaxed);
+        self.0.since_audio_bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// All bytes that were read so far, each time they were read.
+    pub(super) fn read_bytes(&self) -> u64 {
+        self.0.read_bytes.load(Ordering::Relaxed)
     }
 
     fn count(&self, bytes: usize) -> io::Result<usize> {
-        if self.0.fetch_add(bytes as u64, Ordering::Relaxed) > MAX_BYTES_WITHOUT_AUDIO {
+        self.0.read_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if self.0.since_audio_bytes.fetch_add(bytes as u64, Ordering::Relaxed) > MAX_BYTES_WITHOUT_AUDIO {
             return Err(io::Error::other(NoAudio));
         }
         Ok(bytes)
@@ -41,7 +53,7 @@ struct NoAudio;
 
 /// The error of a read, told apart from the meter's own.
 pub(super) fn read_error(container: Container, error: io::Error) -> DecodeError {
-    if error.get_ref().is_some_and(|inner| inner.is::<NoAudio>()) {
+    if matches!(error.get_ref(), Some(inner) if inner.is::<NoAudio>()) {
         return DecodeError::NoAudio { container };
     }
     DecodeError::Read(error)

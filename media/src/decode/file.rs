@@ -36,11 +36,11 @@ impl Decoder {
     pub fn open(file: impl Read + Seek + Send + 'static) -> Result<Self, DecodeError> {
         let mut file: Box<dyn ReadSeek> = Box::new(file);
         let beginning = Beginning::read(&mut file)?;
-        if beginning.container == Container::Mp4 {
+        if beginning.container == Container::Mp4 && !is_cut_mp4(&mut file)? {
             // An MP4 may keep its index at the end: only here the file is read back and forth.
             let meter = Meter::default();
             let source = Source::file(file, meter.clone())?;
-            return Self::packets(Container::Mp4, End::Announced, source, meter);
+            return Self::packets(Container::Mp4, End::Marked, source, meter);
         }
         file.seek(SeekFrom::Start(beginning.offset_bytes))?;
         Self::onwards(beginning.container, &beginning.bytes, Box::new(file))
@@ -59,8 +59,20 @@ impl Decoder {
         if container == Container::Wav {
             return Ok(Self { container, reader: Reader::Wav(WavReader::open(source, meter)?) });
         }
-        let live = container == Container::WebM && sniff::is_live_webm(beginning);
-        Self::packets(container, if live { End::Open } else { End::Announced }, source, meter)
+        let end = match (container, sniff::webm_end_byte(beginning)) {
+            (Container::WebM, Some(announced)) => End::AtByte(announced),
+            (Container::WebM, None) => End::Open,
+            _ => End::Marked,
+        };
+        Self::packets(container, end, source, meter).map_err(|error| match error {
+            DecodeError::Unsupported { container: Container::Mp4, what } => DecodeError::Unsupported {
+                container: Container::Mp4,
+                what: format!(
+                    "{what}; as a stream it needs its index (moov) before its audio, which \"faststart\" does"
+                ),
+            },
+            error => error,
+        })
     }
 
     fn packets(container: Container, end: End, source: Source, meter: Meter) -> Result<Self, DecodeError> {
@@ -127,6 +139,27 @@ impl Beginning {
         }
         Ok(Self { container: sniff::sniff(&bytes)?, offset_bytes, bytes })
     }
+}
+
+/// Whether the index of an MP4 is there and something after it is not: read onwards it gives what is left.
+fn is_cut_mp4(file: &mut (impl Read + Seek)) -> io::Result<bool> {
+    let length_bytes = file.seek(SeekFrom::End(0))?;
+    let (mut at, mut indexed) = (0, false);
+    while at < length_bytes {
+        file.seek(SeekFrom::Start(at))?;
+        let mut header = Vec::new();
+        file.take(16).read_to_end(&mut header)?;
+        let Some((&[a, b, c, d, ref kind @ ..], long)) = header.split_first_chunk::<8>() else { return Ok(indexed) };
+        let size = match (u32::from_be_bytes([a, b, c, d]), long.first_chunk()) {
+            (0, _) => return Ok(false),
+            (1, Some(&long)) => u64::from_be_bytes(long),
+            (size, _) => u64::from(size),
+        };
+        indexed |= kind == b"moov";
+        // No box is smaller than its header; at the least this goes on by one.
+        at = at.saturating_add(size.max(8));
+    }
+    Ok(indexed && at > length_bytes)
 }
 
 /// Reads until there is enough to judge, and no more than has come by then.

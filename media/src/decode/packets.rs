@@ -6,6 +6,7 @@
 
 use symphonia::{
     core::{
+        audio::Channels,
         codecs::{
             CodecParameters,
             audio::{AudioDecoder, AudioDecoderOptions, well_known::CODEC_ID_OPUS},
@@ -34,12 +35,14 @@ use crate::{
     frame::Format,
 };
 
-/// How an end that comes as an end of bytes is to be taken.
+/// How it is to be taken that the bytes end where the demultiplexer wants more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// The container says where it ends; earlier is a loss.
-    Announced,
-    /// The writer did not know.
+    /// The demultiplexer knows the end when it sees it: this is a loss.
+    Marked,
+    /// The container announced to be this long: a loss only when it is shorter.
+    AtByte(u64),
+    /// The writer did not know: no loss.
     Open,
 }
 
@@ -102,7 +105,11 @@ impl PacketReader {
                     continue;
                 }
                 Err(Error::IoError(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                    self.losses.truncated = self.end == End::Announced;
+                    self.losses.truncated = match self.end {
+                        End::Marked => true,
+                        End::AtByte(announced) => self.meter.read_bytes() < announced,
+                        End::Open => false,
+                    };
                     return Ok(None);
                 }
                 Err(error) => return Err(body_error(self.container, error)),
@@ -150,7 +157,7 @@ impl Track {
             let head = match parameters.extra_data.as_deref() {
                 Some(bytes) => opus::Head::parse(bytes),
                 None => {
-                    let channels = parameters.channels.as_ref().map_or(1, |channels| channels.count());
+                    let channels = parameters.channels.as_ref().map_or(1, Channels::count);
                     Ok(opus::Head { channels, pre_skip: 0, gain_q8: 0 })
                 }
             };

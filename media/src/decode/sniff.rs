@@ -78,11 +78,18 @@ pub(super) fn id3_bytes(bytes: &[u8]) -> Option<u64> {
     Some(10 + body + footer)
 }
 
-/// Whether a WebM was written by somebody who did not know its length: then its end is no loss.
-pub(super) fn is_live_webm(bytes: &[u8]) -> bool {
+/// Where a WebM says that it ends; `None` when its writer did not know or did not say so at the start.
+pub(super) fn webm_end_byte(bytes: &[u8]) -> Option<u64> {
     const SEGMENT_ID: [u8; 4] = [0x18, 0x53, 0x80, 0x67];
-    let size = bytes.windows(4).position(|window| window == SEGMENT_ID).map(|at| &bytes[at + 4..]);
-    matches!(size, Some([0xff, ..] | [0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, ..]))
+    let at = bytes.windows(4).position(|window| window == SEGMENT_ID)? + SEGMENT_ID.len();
+    // The leading zeros of the first byte count the bytes that follow; all ones is an unknown size.
+    let &first = bytes.get(at)?;
+    let length = first.leading_zeros() as usize + 1;
+    let field = bytes.get(at..at + length)?;
+    let marker = 0x80_u64.checked_shl(7 * (length as u32 - 1))?;
+    let size = field.iter().fold(0, |size: u64, &byte| size << 8 | u64::from(byte)) ^ marker;
+    (size != marker - 1).then_some(())?;
+    size.checked_add((at + length) as u64)
 }
 
 /// A frame header has a version, a layer, a bit rate and a sample rate; all ones are none of these.
@@ -196,12 +203,24 @@ mod tests {
         assert_eq!(id3_bytes(b"ID3"), None);
     }
 
+    #[test]
+    fn the_end_of_a_webm_is_where_its_segment_says() {
+        assert_eq!(webm_end_byte(b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x85"), Some(10 + 5));
+        assert_eq!(webm_end_byte(b"\x18\x53\x80\x67\x41\x02"), Some(6 + 0x102));
+        assert_eq!(webm_end_byte(b"\x18\x53\x80\x67\x01\0\0\0\0\0\x10\0"), Some(12 + 0x1000));
+        for unknown in
+            [&b"\x18\x53\x80\x67\xff"[..], b"\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff", b"\x18\x53\x80\x67"]
+        {
+            assert_eq!(webm_end_byte(unknown), None);
+        }
+    }
+
     proptest! {
         #[test]
         fn any_beginning_is_judged(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             let _ = sniff(&bytes);
             let _ = id3_bytes(&bytes);
-            let _ = is_live_webm(&bytes);
+            let _ = webm_end_byte(&bytes);
         }
     }
 }

@@ -57,12 +57,9 @@ pub enum Item {
 pub fn open() -> io::Result<(StreamInput, StreamOutput)> {
     let (input, pieces) = channel(WAITING_PIECES);
     let (items, output) = channel(WAITING_BLOCKS);
-    // Without drivers this is only a way to wait for one of two things.
-    let runtime = Builder::new_current_thread().build()?;
-    let incoming = Incoming { piece: Bytes::new(), pieces, items: items.clone(), runtime };
     thread::Builder::new().name("decode".to_owned()).spawn(move || {
         // The output being gone is no failure: nobody wants to know.
-        let _ = items.blocking_send(decode(incoming, &items));
+        let _ = items.blocking_send(decode(pieces, &items));
     })?;
     Ok((StreamInput(input), StreamOutput(output)))
 }
@@ -109,7 +106,13 @@ impl StreamOutput {
 }
 
 /// Decodes until the end and says how it ended.
-fn decode(incoming: Incoming, items: &Sender<Item>) -> Item {
+fn decode(pieces: Receiver<Bytes>, items: &Sender<Item>) -> Item {
+    // Without drivers this is only a way to wait for one of two things.
+    let runtime = match Builder::new_current_thread().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Item::Failed(error.into()),
+    };
+    let incoming = Incoming { piece: Bytes::new(), pieces, items: items.clone(), runtime };
     let mut decoder = match Decoder::open_stream(incoming) {
         Ok(decoder) => decoder,
         Err(error) => return Item::Failed(error),
@@ -153,5 +156,90 @@ impl Read for Incoming {
         let read = buffer.len().min(self.piece.len());
         self.piece.copy_to_slice(&mut buffer[..read]);
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wav(samples: usize) -> Bytes {
+        let mut bytes = Vec::new();
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 16_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut writer = hound::WavWriter::new(io::Cursor::new(&mut bytes), spec).unwrap();
+        (0..samples).for_each(|n| writer.write_sample((n % 100) as i16).unwrap());
+        writer.finalize().unwrap();
+        bytes.into()
+    }
+
+    #[tokio::test]
+    async fn a_block_leaves_before_more_bytes_come() {
+        let bytes = wav(1_000);
+        let (input, mut output) = open().unwrap();
+        input.push(bytes.slice(..44 + 640)).await.unwrap();
+        let mut heard = 0;
+        while heard < 320 {
+            match output.next().await {
+                Some(Item::Block(block)) => heard += block.samples(),
+                other => panic!("{other:?}"),
+            }
+        }
+        input.push(bytes.slice(44 + 640..)).await.unwrap();
+        input.finish();
+        while let Some(Item::Block(block)) = output.next().await {
+            heard += block.samples();
+        }
+        assert_eq!(heard, 1_000);
+    }
+
+    #[tokio::test]
+    async fn the_decoder_ends_when_nobody_listens_any_more() {
+        let (input, output) = open().unwrap();
+        input.push(wav(100)).await.unwrap();
+        drop(output);
+        // The receiving half of the input lives as long as the decoder's thread reads.
+        input.0.closed().await;
+        assert_eq!(input.push(wav(1)).await, Err(InputClosed));
+    }
+
+    #[tokio::test]
+    async fn the_decoder_ends_when_it_waits_for_somebody_to_take_its_blocks() {
+        let (input, output) = open().unwrap();
+        let feeding = tokio::spawn(async move {
+            let more = wav(500_000);
+            let fed = input.push(more).await;
+            (input, fed)
+        });
+        let (input, fed) = {
+            // Nothing is taken, so the sender waits behind the full decoder until the output is gone.
+            tokio::task::yield_now().await;
+            drop(output);
+            feeding.await.unwrap()
+        };
+        assert_eq!(fed, Err(InputClosed));
+        input.0.closed().await;
+    }
+
+    #[tokio::test]
+    async fn an_end_before_any_byte_is_an_empty_recording() {
+        let (input, mut output) = open().unwrap();
+        input.finish();
+        assert!(matches!(output.next().await, Some(Item::Failed(DecodeError::Empty))));
+        assert!(output.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_sender_of_something_else_learns_what_it_sent() {
+        let (input, mut output) = open().unwrap();
+        input.push(Bytes::from_static(b"{\"type\":\"KeepAlive\"}")).await.unwrap();
+        match output.next().await {
+            Some(Item::Failed(DecodeError::Unrecognised(what))) => assert_eq!(what.seems, "JSON text"),
+            other => panic!("{other:?}"),
+        }
     }
 }
