@@ -109,7 +109,8 @@ impl Chromium {
 
     async fn attach(&mut self, options: &Options<'_>) {
         let target = self.command("Target.createTarget", json!({"url": "about:blank"})).await;
-        let attached = self.command("Target.attachToTarget", json!({"targetId": target["targetId"], "flatten": true})).await;
+        let attached =
+            self.command("Target.attachToTarget", json!({"targetId": target["targetId"], "flatten": true})).await;
         self.session = attached["sessionId"].as_str().expect("an attached page has a session").to_owned();
         for domain in ["Page.enable", "Runtime.enable", "Log.enable", "DOM.enable"] {
             self.command(domain, json!({})).await;
@@ -173,7 +174,11 @@ impl Chromium {
             return;
         }
         let shown = self.evaluate("document.body.innerText").await;
-        panic!("waited {within:?} for {condition}\nerrors: {:#?}\nthe page: {}", self.errors, shown.as_str().unwrap_or(""));
+        panic!(
+            "waited {within:?} for {condition}\nerrors: {:#?}\nthe page: {}",
+            self.errors,
+            shown.as_str().unwrap_or("")
+        );
     }
 
     async fn becomes_true(&mut self, condition: &str, within: Duration) -> bool {
@@ -209,7 +214,8 @@ impl Chromium {
     /// Gives files to a file input, as the file dialog would.
     pub async fn choose_file(&mut self, selector: &str, file: &Path) {
         let root = self.command("DOM.getDocument", json!({})).await["root"]["nodeId"].clone();
-        let node = self.command("DOM.querySelector", json!({"nodeId": root, "selector": selector})).await["nodeId"].clone();
+        let node =
+            self.command("DOM.querySelector", json!({"nodeId": root, "selector": selector})).await["nodeId"].clone();
         self.command("DOM.setFileInputFiles", json!({"nodeId": node, "files": [file]})).await;
     }
 
@@ -218,8 +224,9 @@ impl Chromium {
         self.command("Input.insertText", json!({"text": text})).await;
     }
 
-    /// Takes a picture of the page as a PNG file, making its folder.
+    /// Takes a picture of the page as a PNG file, making its folder. What is on its way in or out arrives first.
     pub async fn screenshot(&mut self, file: &Path) {
+        self.evaluate(ARRIVED).await;
         use base64::Engine as _;
         let picture = self.command("Page.captureScreenshot", json!({"format": "png"})).await;
         let bytes = base64::prelude::BASE64_STANDARD.decode(picture["data"].as_str().expect("a picture is text"));
@@ -289,6 +296,10 @@ const QUIET: [&str; 12] = [
     "--disable-background-timer-throttling",
     "--disable-renderer-backgrounding",
 ];
+
+/// Resolves when every movement that ends has ended.
+const ARRIVED: &str = "Promise.allSettled(document.getAnimations()
+    .filter((one) => Number.isFinite(one.effect.getComputedTiming().endTime)).map((one) => one.finished)).then(() => null)";
 
 // A loaded machine with two cores starts a browser in a few seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(60);

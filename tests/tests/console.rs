@@ -161,6 +161,46 @@ async fn words_come_as_text_and_times_survive_a_lost_connection() {
 }
 
 #[tokio::test]
+async fn a_microphone_that_loses_its_connection_goes_on_without_losing_words() {
+    let Some((browser, speech)) = parts("audio/speech/jfk.wav") else { return };
+    let server = Server::start(server::Options::default()).unwrap();
+    let options = chromium::Options { microphone: Some(&speech), ..Default::default() };
+    let mut page = Chromium::start(&browser, options).await;
+    page.open(&server.base_url()).await;
+    page.wait_for("document.querySelector('#engine').textContent !== ''", SOON).await;
+    page.evaluate(KEEP_SOCKETS).await;
+    page.click("#mic").await;
+    // The break falls into the pause after the first words.
+    page.wait_for("document.querySelectorAll('.line:not(.live) .word').length >= 4", HEARD_WITHIN).await;
+    page.evaluate("window.sockets.filter((one) => one.url.includes('/audio')).forEach((one) => one.close())").await;
+    page.wait_for(
+        "document.querySelectorAll('.word.stable').length >= 20 && !document.querySelector('.line.live')",
+        HEARD_WITHIN,
+    )
+    .await;
+    assert_eq!(page.evaluate("window.sockets.filter((one) => one.url.includes('/audio')).length").await, 2);
+    let heard =
+        page.evaluate("[...document.querySelectorAll('.said')].map((said) => said.textContent).join(' ')").await;
+    assert!(word_error_rate(JFK, heard.as_str().unwrap()) <= 0.25, "{heard}");
+    page.close().await;
+}
+
+#[tokio::test]
+async fn a_full_server_says_so_instead_of_trying_for_ever() {
+    let Some((browser, _)) = parts("audio/speech/jfk.wav") else { return };
+    let server =
+        Server::start(server::Options { config: "[limits]\nstreams_max = 1\n", ..Default::default() }).unwrap();
+    let mut page = Chromium::start(&browser, chromium::Options::default()).await;
+    page.open(&server.base_url()).await;
+    page.wait_for("document.querySelector('#engine').textContent !== ''", SOON).await;
+    page.evaluate(TAKE_A_PLACE).await;
+    page.click("#mic").await;
+    page.wait_for("document.querySelector('#notice').innerText.startsWith('The server is full')", SOON).await;
+    page.wait_for("document.querySelector('#mic').getAttribute('aria-pressed') === 'false'", SOON).await;
+    page.close().await;
+}
+
+#[tokio::test]
 async fn a_refused_microphone_is_explained() {
     let Some((browser, _)) = parts("audio/speech/jfk.wav") else { return };
     let server = Server::start(server::Options::default()).unwrap();
@@ -238,6 +278,13 @@ const KEEP_SOCKETS: &str = "
         constructor(...with_all) { super(...with_all); window.sockets.push(this); }
     };
     null";
+
+/// Opens a room and speaks into it, which takes a place until the page goes.
+const TAKE_A_PLACE: &str = "
+    fetch('/api/rooms', { method: 'POST' }).then((answer) => answer.json()).then(({ id }) => new Promise((resolve) => {
+        window.taken = new WebSocket(`ws://${location.host}/api/rooms/${id}/audio?encoding=linear16`);
+        window.taken.onmessage = () => resolve(null);
+    }))";
 
 /// An expression for the text of the file that an export hands to the browser.
 fn exported(format: &str) -> String {

@@ -210,7 +210,7 @@ async function look_around() {
   try {
     const found = await look_at_engine();
     engine = found.engine;
-    if (found.missing) notice.show(about_models(found.hint));
+    if (found.missing) notice.show(about_models());
     show_engine();
   } catch (error) {
     notice.show(about_server(error));

@@ -38,6 +38,7 @@ export class AudioSocket {
     let error = null;
     link.onopen = () => {
       opened = true;
+      this.wait_ms = FIRST_WAIT_MS;
       this.on_state("open");
       this.drain();
     };

@@ -5,11 +5,10 @@ import { ask_status } from "./server.js";
 
 const REMEMBERED = "harmony.spoken";
 
-/** Resolves to `{engine, missing, hint}`: what listens, or that nothing can yet and what to do about it. */
+/** Resolves to `{engine, missing}`: what listens, or that no model is installed. */
 export async function look_at_engine() {
   const { status, body } = await ask_status("/readyz");
-  const missing = body?.error?.code === "no_model";
-  return { engine: status === 200 ? body : null, missing, hint: body?.error?.hint };
+  return { engine: status === 200 ? body : null, missing: body?.error?.code === "no_model" };
 }
 
 /** `Moonshine tiny` as a person reads it, with its language when it knows only one. */

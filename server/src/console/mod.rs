@@ -76,19 +76,26 @@ fn answer(file: &'static File, tag: &HeaderValue, asked: &HeaderMap) -> Response
         (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
         (PERMISSIONS, HeaderValue::from_static("microphone=(self), camera=(), geolocation=()")),
     ];
-    if is_known(asked, tag) { (StatusCode::NOT_MODIFIED, fixed).into_response() } else { (fixed, file.body).into_response() }
+    if is_known(asked, tag) {
+        (StatusCode::NOT_MODIFIED, fixed).into_response()
+    } else {
+        (fixed, file.body).into_response()
+    }
 }
 
 /// Whether the browser already holds this content. A proxy may have weakened the tag; for equal bytes that
 /// makes no difference.
 fn is_known(asked: &HeaderMap, tag: &HeaderValue) -> bool {
     let known = asked.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/").as_bytes() == tag.as_bytes()))
+    known.is_some_and(|known| {
+        known.split(',').any(|one| one.trim().trim_start_matches("W/").as_bytes() == tag.as_bytes())
+    })
 }
 
 /// Everything comes from this server (sockets of the same origin included), nothing is framed by another
 /// page, and no form leads elsewhere.
-const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
+const POLICY: &str =
+    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
 
 const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
 
@@ -123,7 +130,10 @@ mod tests {
         let first = ask("/console/app.js", None).await;
         let tag = first.headers()[header::ETAG].to_str().unwrap().to_owned();
         assert_eq!(ask("/console/app.js", Some(&tag)).await.status(), StatusCode::NOT_MODIFIED);
-        assert_eq!(ask("/console/app.js", Some(&format!("\"other\", W/{tag}"))).await.status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(
+            ask("/console/app.js", Some(&format!("\"other\", W/{tag}"))).await.status(),
+            StatusCode::NOT_MODIFIED
+        );
         assert_eq!(ask("/console/app.js", Some("\"other\"")).await.status(), StatusCode::OK);
     }
 
@@ -134,7 +144,9 @@ mod tests {
             for named in file.body.split(['"', '\'']).filter(|text| text.starts_with("/console/")) {
                 assert!(served(named), "{} names {named}", file.path);
             }
-            for named in file.body.split('"').filter_map(|text| text.strip_prefix("./")).filter(|name| name.ends_with(".js")) {
+            for named in
+                file.body.split('"').filter_map(|text| text.strip_prefix("./")).filter(|name| name.ends_with(".js"))
+            {
                 assert!(served(&format!("/console/{named}")), "{} imports {named}", file.path);
             }
         }
@@ -145,7 +157,9 @@ mod tests {
         for file in &FILES {
             let elsewhere = file.body.replace("http://www.w3.org/2000/svg", "");
             assert!(!elsewhere.contains("http://") && !elsewhere.contains("https://"), "{}", file.path);
-            for way_in in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " style=\"", " onclick="] {
+            for way_in in
+                ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " style=\"", " onclick="]
+            {
                 assert!(!file.body.contains(way_in), "{} holds {way_in}", file.path);
             }
         }
@@ -162,7 +176,8 @@ mod tests {
         let (english, german) = (keys("en"), keys("de"));
         assert!(english.len() > 60, "only {} keys were read", english.len());
         assert_eq!(english, german);
-        for named in include_str!("page.html").split("data-text=\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        for named in include_str!("page.html").split("data-text=\"").skip(1).map(|rest| rest.split('"').next().unwrap())
+        {
             assert!(english.iter().any(|key| key == named), "no words for {named}");
         }
     }

@@ -43,6 +43,8 @@ export class Notes {
       document.getElementById(`${kind}-empty`).hidden = shown.length > 0;
       document.getElementById(`${kind}-count`).textContent = shown.length || "";
     }
+    // It arrives once, however often the list is drawn.
+    this.fresh = null;
     this.on_count(count);
   }
 

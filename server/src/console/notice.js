@@ -44,7 +44,7 @@ export function about_microphone(reason) {
 /** The message for what the server refused. */
 export function about_server(error) {
   const { status, code, retry_after_s, message, hint } = error;
-  if (code === "no_model") return about_models(hint);
+  if (code === "no_model") return about_models();
   if (code === "draining") return { about: "server", title: "e_draining_title", said: message };
   if (status === 503 || status === 429 || code === "full") {
     const soon = retry_after_s === null || retry_after_s === undefined;
@@ -55,8 +55,7 @@ export function about_server(error) {
   return { about: "server", title: "e_other_title", said: [message, hint].filter(Boolean).join(". ") };
 }
 
-/** The message for a server without models: the command that brings them is in the server's hint. */
-export function about_models(hint) {
-  const command = /harmony models fetch[^`'"]*/.exec(hint ?? "")?.[0].trim() ?? "harmony models fetch";
-  return { about: "models", title: "e_models_title", text: "e_models", command };
+/** The message for a server without models. One command brings everything that is needed to hear. */
+export function about_models() {
+  return { about: "models", title: "e_models_title", text: "e_models", command: "harmony models fetch" };
 }
