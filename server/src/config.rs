@@ -143,6 +143,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// Largest request body.
     pub upload_bytes_max: u64,
+    /// Seconds after which a socket for audio on which nothing comes is closed.
+    pub idle_s: u64,
 }
 
 /// `[log]`
@@ -196,6 +198,8 @@ impl Default for Limits {
             connections_max: 1_024,
             // Two hours of CD-quality stereo WAV are 1.3 GB; compressed speech is a hundredth of that.
             upload_bytes_max: 2 << 30,
+            // A minute outlasts every pause of a client that sends keep-alives, and frees what the dead hold.
+            idle_s: 60,
         }
     }
 }

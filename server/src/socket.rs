@@ -16,8 +16,8 @@ pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// not read. Half a minute outlasts a phone that changes its network.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A socket on which nothing at all arrives for this long is closed; clients keep it open with audio, a
-/// keep-alive message or a ping.
+/// A body or a socket of which nothing at all arrives for this long has been left; a minute outlasts every
+/// pause of a living sender. The room sockets follow `limits.idle_s`.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The upgrade with the limits above.

@@ -12,6 +12,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::fixture;
+
 /// How a server is started.
 #[derive(Clone, Debug, Default)]
 pub struct Options<'a> {
@@ -135,6 +137,18 @@ impl Drop for Server {
         // It may have ended by itself; either way it is gone afterwards, and no zombie stays.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Whether the models that a server hears with are there; says why a test is skipped when not.
+pub fn models_or_skip() -> Option<()> {
+    let parts = [fixture::onnx_library(), fixture::model("silero-vad"), fixture::model("moonshine-tiny-en")];
+    match parts.into_iter().find_map(Result::err) {
+        Some(why) => {
+            println!("{why}");
+            None
+        }
+        None => Some(()),
     }
 }
 

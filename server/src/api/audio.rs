@@ -119,11 +119,12 @@ async fn listen(
         }),
         Err(missing) => return Err(ApiError::from(&missing)),
     };
+    let idle = Duration::from_secs(app.config().limits.idle_s);
     let upgrade = match auth::subprotocol(&headers) {
         Some(protocol) => upgrade.protocols([protocol]),
         None => upgrade,
     };
-    Ok(socket::limited(upgrade).on_upgrade(move |socket| converse(socket, input, events, ready)))
+    Ok(socket::limited(upgrade).on_upgrade(move |socket| converse(socket, input, events, ready, idle)))
 }
 
 fn input(options: &Options) -> Result<Input, ApiError> {
@@ -172,14 +173,14 @@ fn language(app: &App, asked: Option<&str>) -> Result<Option<String>, ApiError> 
         .hint(format!("leave language out, or use one of {}", known.join(", "))))
 }
 
-async fn converse(socket: WebSocket, input: LiveInput, events: LiveEvents, ready: String) {
+async fn converse(socket: WebSocket, input: LiveInput, events: LiveEvents, ready: String, idle: Duration) {
     let (mut sink, stream) = socket.split();
     if socket::send(&mut sink, Message::text(ready)).await.is_err() {
         return;
     }
     let (ended, end) = watch::channel(None);
     let reading = async {
-        let (stream, why) = read(stream, input).await;
+        let (stream, why) = read(stream, input, idle).await;
         // The writer holds the other end until it has written its last word.
         let _ = ended.send(Some(why));
         stream
@@ -194,13 +195,17 @@ async fn converse(socket: WebSocket, input: LiveInput, events: LiveEvents, ready
 }
 
 /// Reads the socket until it or the stream ends, and ends the audio.
-async fn read(mut stream: SplitStream<WebSocket>, mut input: LiveInput) -> (SplitStream<WebSocket>, End) {
+async fn read(
+    mut stream: SplitStream<WebSocket>,
+    mut input: LiveInput,
+    idle: Duration,
+) -> (SplitStream<WebSocket>, End) {
     let interrupted = input.interrupted();
     tokio::pin!(interrupted);
     let end = loop {
         let message = tokio::select! {
             error = &mut interrupted => break End::Live(error),
-            message = tokio::time::timeout(socket::IDLE_TIMEOUT, stream.next()) => message,
+            message = tokio::time::timeout(idle, stream.next()) => message,
         };
         match message {
             Err(_) => break End::Idle,
@@ -277,7 +282,7 @@ fn trouble(end: &End) -> Option<(&'static str, String, Option<&'static str>)> {
     match end {
         End::Finished | End::Vanished => None,
         End::Idle => {
-            Some(("idle", "nothing came for a minute".to_owned(), Some("send {\"type\":\"keep_alive\"} in pauses")))
+            Some(("idle", "nothing came for too long".to_owned(), Some("send {\"type\":\"keep_alive\"} in pauses")))
         }
         End::Refused(_, reason) => Some(("bad_message", (*reason).to_owned(), None)),
         End::NotACommand => {
@@ -301,7 +306,7 @@ fn trouble(end: &End) -> Option<(&'static str, String, Option<&'static str>)> {
 async fn bid_farewell(socket: WebSocket, end: End) {
     match end {
         End::Finished => socket::close(socket, close_code::NORMAL, "finished").await,
-        End::Idle => socket::close(socket, close_code::POLICY, "nothing came for a minute").await,
+        End::Idle => socket::close(socket, close_code::POLICY, "nothing came for too long").await,
         End::NotACommand => socket::close(socket, close_code::UNSUPPORTED, "that text is no command").await,
         End::Refused(code, reason) => socket::close(socket, code, reason).await,
         End::Live(error) => socket::close(socket, error.close_code(), &error.to_string()).await,

@@ -170,12 +170,13 @@ impl Lanes {
 /// The task of one lane.
 struct Lane {
     index: usize,
+    // Dropped in this order: whoever sees the participant leave finds the place free.
     events: StreamEvents,
+    _place: Place,
     seat: Option<Seat>,
     to: mpsc::Sender<(usize, Event)>,
     progress: Arc<Progress>,
     clock: Clock,
-    _place: Place,
 }
 
 impl Lane {

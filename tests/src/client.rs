@@ -1,0 +1,148 @@
+//! A client of the server's own sockets, for tests: JSON in, bytes out, and how the socket was closed.
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Error, Message, client::IntoClientRequest as _, http},
+};
+
+/// An open WebSocket.
+pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+/// How a socket ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// The close code; `None` when the connection just ended.
+    pub code: Option<u16>,
+    /// What the server gave as its reason.
+    pub reason: String,
+}
+
+/// An answer that was no WebSocket.
+#[derive(Debug)]
+pub struct Refused {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: http::HeaderMap,
+    /// The body, as JSON where it is.
+    pub body: Value,
+}
+
+impl Socket {
+    /// Connects, with more headers where a test needs them.
+    ///
+    /// # Errors
+    /// What the server answered instead.
+    ///
+    /// # Panics
+    /// When there is no server.
+    pub async fn open(url: &str, headers: &[(&'static str, &str)]) -> Result<Self, Refused> {
+        let mut request = url.into_client_request().expect("the test's own address");
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("the test's own header"));
+        }
+        match connect_async(request).await {
+            Ok((socket, _)) => Ok(Self(socket)),
+            Err(Error::Http(response)) => {
+                let (parts, body) = response.into_parts();
+                let body = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or(Value::Null);
+                Err(Refused { status: parts.status.as_u16(), headers: parts.headers, body })
+            }
+            Err(error) => panic!("{url}: {error}"),
+        }
+    }
+
+    /// The next JSON message, or how the socket was closed.
+    ///
+    /// # Errors
+    /// [`Closed`] when there is no further message.
+    ///
+    /// # Panics
+    /// When a text message is no JSON.
+    pub async fn json(&mut self) -> Result<Value, Closed> {
+        loop {
+            match self.0.next().await {
+                Some(Ok(Message::Text(text))) => {
+                    return Ok(serde_json::from_str(&text).expect("the server speaks JSON"));
+                }
+                Some(Ok(Message::Close(frame))) => {
+                    let code = frame.as_ref().map(|frame| frame.code.into());
+                    return Err(Closed {
+                        code,
+                        reason: frame.map(|frame| frame.reason.to_string()).unwrap_or_default(),
+                    });
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Err(Closed { code: None, reason: String::new() }),
+            }
+        }
+    }
+
+    /// Reads until a message of this `type` has come, which is last in the list.
+    ///
+    /// # Errors
+    /// [`Closed`] when the socket ended before.
+    pub async fn until(&mut self, kind: &str) -> Result<Vec<Value>, Closed> {
+        let mut messages = Vec::new();
+        loop {
+            let message = self.json().await?;
+            let is_it = message["type"] == kind;
+            messages.push(message);
+            if is_it {
+                return Ok(messages);
+            }
+        }
+    }
+
+    /// Reads everything up to the end.
+    pub async fn rest(&mut self) -> (Vec<Value>, Closed) {
+        let mut messages = Vec::new();
+        loop {
+            match self.json().await {
+                Ok(message) => messages.push(message),
+                Err(closed) => return (messages, closed),
+            }
+        }
+    }
+
+    /// Sends audio in pieces of `piece` bytes.
+    ///
+    /// # Panics
+    /// When the server has gone.
+    pub async fn audio(&mut self, bytes: &[u8], piece: usize) {
+        for piece in bytes.chunks(piece) {
+            self.0.send(Message::Binary(Bytes::copy_from_slice(piece))).await.expect("the server reads");
+        }
+    }
+
+    /// Sends a text message.
+    ///
+    /// # Panics
+    /// When the server has gone.
+    pub async fn text(&mut self, text: &str) {
+        self.0.send(Message::text(text)).await.expect("the server reads");
+    }
+
+    /// Sends bytes under the WebSocket's own framing, as a broken client would.
+    ///
+    /// # Panics
+    /// When the server has gone.
+    pub async fn raw(&mut self, bytes: &[u8]) {
+        use tokio::io::AsyncWriteExt as _;
+        self.0.get_mut().write_all(bytes).await.expect("the server reads");
+    }
+
+    /// Ends the connection without a word, as a client whose network is gone.
+    pub fn vanish(self) {
+        drop(self);
+    }
+}
+
+/// 16-bit little-endian bytes of samples in [-1, 1].
+pub fn linear16(samples: &[f32]) -> Vec<u8> {
+    samples.iter().flat_map(|sample| ((sample * 32_767.0) as i16).to_le_bytes()).collect()
+}
