@@ -42,7 +42,8 @@ fn resolve(table: &str, language: &str, sentence: impl Fn(&str) -> String) {
         .filter_map(|row| {
             let sentence = sentence(row[0]);
             let outputs = Conversation::of_three().say("Kim", &sentence, Some(language));
-            let dues: Vec<String> = items(&outputs).iter().map(|item| item.due.map_or_else(String::new, |due| due.to_string())).collect();
+            let dues: Vec<String> =
+                items(&outputs).iter().map(|item| item.due.map_or_else(String::new, |due| due.to_string())).collect();
             (dues != [row[1]]).then(|| format!("{sentence}: {dues:?}, not {}", row[1]))
         })
         .collect();

@@ -41,7 +41,10 @@ fn wer_mach_ich_sagt_dem_gehoert_es() {
 
 #[test]
 fn a_bare_yes_of_the_one_who_was_asked_settles_it() {
-    for (language, request, yes) in [("en", "Anna, could you send the minutes to everyone?", "Sure."), ("de", "Anna, schickst du bitte das Protokoll an alle?", "Klar, gerne.")] {
+    for (language, request, yes) in [
+        ("en", "Anna, could you send the minutes to everyone?", "Sure."),
+        ("de", "Anna, schickst du bitte das Protokoll an alle?", "Klar, gerne."),
+    ] {
         let mut talk = Conversation::of_three();
         talk.say("Kim", request, Some(language));
         assert!(items(&talk.say("Tom", yes, Some(language))).is_empty(), "Tom was not asked");
@@ -52,7 +55,10 @@ fn a_bare_yes_of_the_one_who_was_asked_settles_it() {
 
 #[test]
 fn what_is_turned_down_is_declined_and_left_out_of_the_summary() {
-    for (language, request, no) in [("en", "Tom, can you review the contract?", "Sorry, I can't."), ("de", "Tom, kannst du den Vertrag prüfen?", "Nein, das schaffe ich nicht.")] {
+    for (language, request, no) in [
+        ("en", "Tom, can you review the contract?", "Sorry, I can't."),
+        ("de", "Tom, kannst du den Vertrag prüfen?", "Nein, das schaffe ich nicht."),
+    ] {
         let mut talk = Conversation::of_three();
         talk.say("Kim", request, Some(language));
         let declined = items(&talk.say("Tom", no, Some(language)));
@@ -63,7 +69,10 @@ fn what_is_turned_down_is_declined_and_left_out_of_the_summary() {
 
 #[test]
 fn a_date_in_the_next_sentence_dates_the_item() {
-    for (language, item, date) in [("en", "I'll send the report to Maria.", "By Friday."), ("de", "Ich schicke Maria den Bericht.", "Und zwar bis Freitag.")] {
+    for (language, item, date) in [
+        ("en", "I'll send the report to Maria.", "By Friday."),
+        ("de", "Ich schicke Maria den Bericht.", "Und zwar bis Freitag."),
+    ] {
         let mut talk = Conversation::of_three();
         let first = items(&talk.say("Kim", item, Some(language)));
         assert_eq!(due(&first[0]), "");
@@ -76,9 +85,11 @@ fn a_date_in_the_next_sentence_dates_the_item() {
 fn you_is_the_other_one_when_there_are_only_two() {
     let mut talk = Conversation::empty();
     for (id, name) in [(1, "Kim"), (2, "Anna Weber")] {
-        talk.brain.handle(Input::Joined { participant: ParticipantId(id), name: Some(name.to_owned()) }, MediaTime::ZERO);
+        talk.brain
+            .handle(Input::Joined { participant: ParticipantId(id), name: Some(name.to_owned()) }, MediaTime::ZERO);
     }
-    for (language, text) in [("en", "Could you send me the contract?"), ("de", "Schickst du mir bitte die Preisliste?")] {
+    for (language, text) in [("en", "Could you send me the contract?"), ("de", "Schickst du mir bitte die Preisliste?")]
+    {
         assert_eq!(owner(&items(&talk.say("Kim", text, Some(language)))[0]), "Anna Weber");
     }
     talk.brain.handle(Input::Left { participant: ParticipantId(2) }, MediaTime::ZERO);
@@ -87,9 +98,10 @@ fn you_is_the_other_one_when_there_are_only_two() {
 
 #[test]
 fn the_same_item_said_twice_is_one() {
-    for (language, once, twice) in
-        [("en", "I'll send the quarterly report.", "So I will send the quarterly report by Friday."), ("de", "Ich schicke den Quartalsbericht.", "Also ich schicke den Quartalsbericht bis Freitag.")]
-    {
+    for (language, once, twice) in [
+        ("en", "I'll send the quarterly report.", "So I will send the quarterly report by Friday."),
+        ("de", "Ich schicke den Quartalsbericht.", "Also ich schicke den Quartalsbericht bis Freitag."),
+    ] {
         let mut talk = Conversation::of_three();
         let first = items(&talk.say("Kim", once, Some(language)));
         let again = items(&talk.say("Kim", twice, Some(language)));
@@ -102,7 +114,10 @@ fn the_same_item_said_twice_is_one() {
 
 #[test]
 fn a_sentence_broken_over_two_finals_is_read_whole() {
-    for (language, first, second) in [("en", "I will send the", "quarterly report by Friday."), ("de", "Ich schicke dir den", "Quartalsbericht bis Freitag.")] {
+    for (language, first, second) in [
+        ("en", "I will send the", "quarterly report by Friday."),
+        ("de", "Ich schicke dir den", "Quartalsbericht bis Freitag."),
+    ] {
         let mut talk = Conversation::of_three();
         assert!(items(&talk.say("Kim", first, Some(language))).is_empty());
         assert!(items(&talk.say("Tom", "Mhm.", Some(language))).is_empty());
@@ -172,7 +187,10 @@ fn decisions_are_told_from_talk_about_deciding() {
 
 #[test]
 fn a_bare_agreed_settles_the_proposal_before_it() {
-    for (language, proposal, consent) in [("en", "We should move the launch to May.", "Agreed."), ("de", "Wir könnten den Start auf Mai verlegen.", "Abgemacht.")] {
+    for (language, proposal, consent) in [
+        ("en", "We should move the launch to May.", "Agreed."),
+        ("de", "Wir könnten den Start auf Mai verlegen.", "Abgemacht."),
+    ] {
         let mut talk = Conversation::of_three();
         talk.say("Kim", proposal, Some(language));
         let found = decisions(&talk.say("Tom", consent, Some(language)));
@@ -235,15 +253,23 @@ fn the_summary_quotes_what_was_said_in_order_and_says_what_was_found() {
 fn ten_hours_of_talk_stay_within_bounds() {
     let mut brain = Brain::new(Config::new(CALL_DATE));
     for nth in 0..7_200_u64 {
-        let text = format!("I'll send report number{nth} about topic{} by Friday. What does thing{nth} cost?", nth % 97);
+        let text =
+            format!("I'll send report number{nth} about topic{} by Friday. What does thing{nth} cost?", nth % 97);
         let words = words(&text, nth * 5_000);
-        let heard =
-            Heard { participant: Some(ParticipantId(nth % 900)), utterance: asr::event::UtteranceId(nth), speaker: Some(format!("S{}", nth % 2_000)), words, cut: Cut::Pause, language: None };
+        let heard = Heard {
+            participant: Some(ParticipantId(nth % 900)),
+            utterance: asr::event::UtteranceId(nth),
+            speaker: Some(format!("S{}", nth % 2_000)),
+            words,
+            cut: Cut::Pause,
+            language: None,
+        };
         brain.handle(Input::Heard(heard), MediaTime::from_millis(nth * 5_000 + 4_000));
         while brain.poll().is_some() {}
     }
     let summary = brain.summary();
     assert!(summary.actions.len() <= 512 && summary.open_questions.len() <= 512 && summary.participants.len() <= 512);
-    let starts: Vec<f64> = summary.sentences.iter().map(|sentence| sentence.evidence.span.start.as_secs_f64()).collect();
+    let starts: Vec<f64> =
+        summary.sentences.iter().map(|sentence| sentence.evidence.span.start.as_secs_f64()).collect();
     assert!(summary.sentences.len() <= 8 && !starts.is_empty());
 }

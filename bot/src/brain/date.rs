@@ -104,9 +104,16 @@ pub(super) fn choose(dates: &[Dated], within: &Range<usize>, corrected: impl Fn(
 }
 
 /// The tokens of `due`, together with the day inside `within` that it corrects ("Friday, no, Monday").
-pub(super) fn with_corrected(dates: &[Dated], due: &Dated, within: &Range<usize>, corrects: impl Fn(usize) -> bool) -> Range<usize> {
+pub(super) fn with_corrected(
+    dates: &[Dated],
+    due: &Dated,
+    within: &Range<usize>,
+    corrects: impl Fn(usize) -> bool,
+) -> Range<usize> {
     let wrong = dates.iter().find(|date| {
-        date.range.start >= within.start && date.range.end <= due.range.start && (date.range.end..due.range.start).any(&corrects)
+        date.range.start >= within.start
+            && date.range.end <= due.range.start
+            && (date.range.end..due.range.start).any(&corrects)
     });
     wrong.map_or(due.range.start, |wrong| wrong.range.start)..due.range.end
 }
@@ -180,7 +187,13 @@ impl Text<'_> {
     }
 
     /// The longest of `forces` or `not_due` that ends before `start`, at the earliest at `from`.
-    fn preposition(&self, start: usize, from: usize, forces: &[(&str, Force)], not_due: &[&str]) -> (usize, Preposition) {
+    fn preposition(
+        &self,
+        start: usize,
+        from: usize,
+        forces: &[(&str, Force)],
+        not_due: &[&str],
+    ) -> (usize, Preposition) {
         let begins = |phrase: &str| {
             let begin = start.checked_sub(phrase.split(' ').count()).filter(|begin| *begin >= from)?;
             self.phrase(begin, phrase).map(|_| begin)
@@ -279,7 +292,9 @@ impl Calendar {
     fn part(self, part: Part, period: Period, ahead: i32) -> Option<Date> {
         match period {
             Period::Week => self.part_of_week(part, ahead),
-            Period::Month => Self::part_of_months(part, self.today.first_of_month().checked_add(ahead.months()).ok()?, 1),
+            Period::Month => {
+                Self::part_of_months(part, self.today.first_of_month().checked_add(ahead.months()).ok()?, 1)
+            }
             Period::Quarter => {
                 let first = (self.today.month() - 1) / 3 * 3 + 1;
                 let first = Date::new(self.today.year(), first, 1).ok()?.checked_add((3 * ahead).months()).ok()?;
@@ -305,14 +320,14 @@ impl Calendar {
         match (part, months) {
             (Part::Beginning, _) => Some(first),
             (Part::Middle, 1) => Date::new(first.year(), first.month(), 15).ok(),
-            (Part::Middle, _) => first.checked_add((months / 2).months()).ok().map(|date| date.last_of_month()),
+            (Part::Middle, _) => first.checked_add((months / 2).months()).ok().map(Date::last_of_month),
             (Part::End, _) => end(),
         }
     }
 
     /// `part` of the named month that is not over yet, or of `year`.
     fn part_of_named_month(self, part: Part, month: i8, year: Option<i16>) -> Option<Date> {
-        let this_year = year.unwrap_or(self.today.year());
+        let this_year = year.unwrap_or_else(|| self.today.year());
         let day = Self::part_of_months(part, Date::new(this_year, month, 1).ok()?, 1)?;
         if day >= self.today || year.is_some() {
             return Some(day);

@@ -92,8 +92,13 @@ fn stated(sentence: &Sentence) -> Option<(usize, f32)> {
         let spoilt = |token: &Token| token.among(excluded) || token.quoted;
         let after = &tokens[end..tokens.len().min(end + 2)];
         let ends_here = end == tokens.len() || tokens[end - 1].stop >= Stop::End;
-        let refused = tokens[clause..end].iter().any(spoilt) || after.iter().any(|token| token.among(NEVER_AFTER));
-        (!refused && !(ends_here && tokens.len() < 3)).then_some((clause, confidence))
+        let clause_end =
+            tokens[end - 1..].iter().position(|token| token.stop > Stop::None).map_or(tokens.len(), |stop| end + stop);
+        let hedged = tokens[end..clause_end.max(end)].iter().any(|token| token.among(HEDGES));
+        let refused =
+            tokens[clause..end].iter().any(spoilt) || after.iter().any(|token| token.among(NEVER_AFTER)) || hedged;
+        let too_short = ends_here && tokens.len() < 3;
+        (!refused && !too_short).then_some((clause, confidence))
     })
 }
 
@@ -236,25 +241,52 @@ const GERMAN: &[(&str, f32)] = &[
     ("wir verzichten auf", 0.7),
 ];
 
-const ENGLISH_SMALL: &[&str] =
-    &["all", "just", "now", "then", "finally", "also", "therefore", "definitely", "basically", "already", "both", "today", "unanimously", "jointly", "hereby", "really", "probably"];
+#[rustfmt::skip]
+const ENGLISH_SMALL: &[&str] = &[
+    "all", "just", "now", "then", "finally", "also", "therefore", "definitely", "basically", "already", "both",
+    "today", "unanimously", "jointly", "hereby", "really", "probably",
+];
 
-const GERMAN_SMALL: &[&str] =
-    &["also", "jetzt", "nun", "dann", "auch", "doch", "einfach", "mal", "heute", "schließlich", "gemeinsam", "einstimmig", "endlich", "ja", "eben", "uns"];
+#[rustfmt::skip]
+const GERMAN_SMALL: &[&str] = &[
+    "also", "jetzt", "nun", "dann", "auch", "doch", "einfach", "mal", "heute", "schließlich", "gemeinsam",
+    "einstimmig", "endlich", "ja", "eben", "uns",
+];
 
-const ENGLISH_EXCLUDED: &[&str] = &["if", "unless", "whether", "not", "never", "once", "when", "until", "before", "how", "why", "what", "who", "did", "had", "have-not", "yet", "maybe", "perhaps", "would", "could"];
+#[rustfmt::skip]
+const ENGLISH_EXCLUDED: &[&str] = &[
+    "if", "unless", "whether", "not", "never", "once", "when", "until", "before", "how", "why", "what", "who", "did",
+    "had", "have-not", "yet", "maybe", "perhaps", "would", "could",
+];
 
-const GERMAN_EXCLUDED: &[&str] =
-    &["wenn", "falls", "ob", "nicht", "nie", "noch", "sobald", "bevor", "bis", "hätten", "hätte", "würden", "würde", "könnten", "sollten", "vielleicht", "warum", "wie", "was", "wer", "nichts", "kein", "keine"];
+#[rustfmt::skip]
+const GERMAN_EXCLUDED: &[&str] = &[
+    "wenn", "falls", "ob", "nicht", "nie", "noch", "sobald", "bevor", "bis", "hätten", "hätte", "würden", "würde",
+    "könnten", "sollten", "vielleicht", "warum", "wie", "was", "wer", "nichts", "kein", "keine",
+];
 
 const NEVER_AFTER: &[&str] = &["yet", "nothing"];
 
-const CONSENT: &[&str] = &["agreed", "abgemacht", "deal", "einverstanden", "beschlossen", "settled", "done"];
+#[rustfmt::skip]
+const HEDGES: &[&str] = &[
+    "maybe", "perhaps", "vielleicht", "eventuell", "möglicherweise",
+];
 
-const AROUND_CONSENT: &[&str] = &["okay", "ok", "then", "yes", "ja", "gut", "also", "dann", "it", "is", "that", "so", "great", "it's", "right", "alle", "all"];
+#[rustfmt::skip]
+const CONSENT: &[&str] = &[
+    "agreed", "abgemacht", "deal", "einverstanden", "beschlossen", "settled", "done",
+];
 
+#[rustfmt::skip]
+const AROUND_CONSENT: &[&str] = &[
+    "okay", "ok", "then", "yes", "ja", "gut", "also", "dann", "it", "is", "that", "so", "great", "it's", "right",
+    "alle", "all",
+];
+
+#[rustfmt::skip]
 const PROPOSALS: &[&str] = &[
-    "let us", "we should", "we could", "i propose", "i suggest", "how about", "what about", "shall we", "we would", "should we", "lass uns", "lasst uns", "lassen sie uns", "wir sollten",
-    "wir könnten", "ich schlage vor", "mein vorschlag", "sollen wir", "wollen wir", "wie wäre es", "wie wär", "dann sollten wir",
-    "my suggestion", "my proposal", "vorschlag",
+    "let us", "we should", "we could", "i propose", "i suggest", "how about", "what about", "shall we", "we would",
+    "should we", "lass uns", "lasst uns", "lassen sie uns", "wir sollten", "wir könnten", "ich schlage vor",
+    "mein vorschlag", "sollen wir", "wollen wir", "wie wäre es", "wie wär", "dann sollten wir", "my suggestion",
+    "my proposal", "vorschlag",
 ];

@@ -5,15 +5,17 @@
 //! counts (no "if", no "not", nobody's report of somebody else's words), the verb after it whether it is
 //! work, and the clause ends where another one begins.
 
+mod clause;
 mod context;
 mod cues;
+mod person;
 mod verbs;
 
 use std::ops::Range;
 
 use self::{
     context::*,
-    cues::{CUES, Cue, Form, Needs, Who},
+    cues::{CUES, Cue, Form, IMPERATIVE, Needs, Who},
     verbs::Class,
 };
 use super::{
@@ -61,10 +63,11 @@ impl Reader<'_> {
         let mut at = 0;
         while at < self.tokens.len() {
             let best = CUES.iter().filter_map(|cue| self.matches(cue, at)).max_by_key(|hit| hit.after);
+            let best = best.or_else(|| self.imperative(at));
             let free_from = hits.last().map_or(0, |hit| hit.after);
             match best {
                 Some(hit) if hit.start >= free_from => {
-                    at = self.skip(hit.after, &["please"]);
+                    at = self.skip(hit.after.max(at + 1), &["please"]);
                     hits.push(hit);
                 }
                 _ => at += 1,
@@ -80,13 +83,10 @@ impl Reader<'_> {
         let mut person = None;
         for (nth, word) in cue.words.split(' ').enumerate() {
             if word == "@" && nth == 0 {
-                let subject = self.person_before(at)?;
-                start = subject.start;
-                person = Some(self.name(subject));
                 continue;
             }
-            if next > at {
-                next = self.skip(next, ADVERBS);
+            while next > at && self.tokens.get(next).is_some_and(|token| !token.is(word) && token.among(ADVERBS)) {
+                next += 1;
             }
             if word == "@" {
                 let subject = self.person_at(next)?;
@@ -100,7 +100,24 @@ impl Reader<'_> {
             }
             next += 1;
         }
+        if cue.words.starts_with('@') {
+            let subject = self.person_before(at)?;
+            start = subject.start;
+            person = Some(self.name(subject));
+        }
         Some(Hit { cue, start, after: next, person })
+    }
+
+    /// "Send it by Friday", "Tom, book the flights": a verb that begins the clause, with a date or a name called.
+    fn imperative(&self, at: usize) -> Option<Hit> {
+        let joined = at > 0 && self.tokens[at - 1].among(CLAUSE_CONJUNCTIONS);
+        if joined || !verbs::is_work(&self.tokens[at].norm) || self.clause_start(at) != at {
+            return None;
+        }
+        let end = self.clause_end(at, self.tokens.len());
+        let dated = self.dates.iter().any(|date| date.range.start > at && date.range.end <= end);
+        let called = self.address(&IMPERATIVE, at, at, &mut end.clone()).is_some();
+        (dated || called).then_some(Hit { cue: &IMPERATIVE, start: at, after: at, person: None })
     }
 
     fn item(&self, hit: &Hit, limit: usize) -> Option<Found> {
@@ -115,7 +132,10 @@ impl Reader<'_> {
         if head > 0 && self.tokens[head - 1].stop >= Stop::Colon {
             return None;
         }
-        if verb.among(NO_VERBS) || verb.among(NEGATIONS) || self.tokens[*start..head].iter().any(|token| token.among(NEGATIONS) && !cue.words.contains("not")) {
+        if verb.among(NO_VERBS)
+            || verb.among(NEGATIONS)
+            || self.tokens[*start..head].iter().any(|token| token.among(NEGATIONS) && !cue.words.contains("not"))
+        {
             return None;
         }
         let base = match cue.form {
@@ -175,7 +195,8 @@ impl Reader<'_> {
 impl<'a> Reader<'a> {
     /// The tokens that make the text: verb and what follows, without the date and without fillers.
     fn body(&self, range: Range<usize>, due: Option<&Dated>) -> Vec<&'a Token> {
-        let dropped = due.map(|due| date::with_corrected(self.dates, due, &range, |at| self.tokens[at].among(CORRECTIONS)));
+        let dropped =
+            due.map(|due| date::with_corrected(self.dates, due, &range, |at| self.tokens[at].among(CORRECTIONS)));
         let mut body: Vec<&Token> = range
             .filter(|at| !dropped.as_ref().is_some_and(|range| range.contains(at)) && !self.tokens[*at].among(FILLERS))
             .map(|at| &self.tokens[at])
@@ -209,216 +230,6 @@ impl<'a> Reader<'a> {
             _ => start,
         };
         from.max(begin)..end.max(due.map_or(0, |due| due.range.end))
-    }
-}
-
-/// The words around a cue.
-impl Reader<'_> {
-    /// The person whose name or description ends right before token `at`.
-    fn person_before(&self, at: usize) -> Option<Range<usize>> {
-        let last = at.checked_sub(1)?;
-        if self.tokens[last].stop > Stop::None {
-            return None;
-        }
-        self.person_ending_at(last)
-    }
-
-    fn person_ending_at(&self, last: usize) -> Option<Range<usize>> {
-        let token = &self.tokens[last];
-        if token.among(TEAMS) {
-            let mut start = last;
-            while start > 0 && self.tokens[start - 1].stop == Stop::None && last - start < 3 {
-                start -= 1;
-                if self.tokens[start].among(DETERMINERS) {
-                    return Some(start..last + 1);
-                }
-            }
-            return Some(last..last + 1);
-        }
-        if !self.may_name(last) {
-            return None;
-        }
-        let mut start = last;
-        while start > 0 && last - start < 2 && self.tokens[start - 1].stop == Stop::None && self.may_name(start - 1) {
-            start -= 1;
-        }
-        let after_article = start > 0 && self.tokens[start - 1].among(DETERMINERS);
-        (!after_article).then_some(start..last + 1)
-    }
-
-    /// The person whose name begins at token `at`.
-    fn person_at(&self, at: usize) -> Option<Range<usize>> {
-        let mut end = at;
-        while end < self.tokens.len() && end - at < 2 && self.may_name(end) {
-            end += 1;
-            if self.tokens[end - 1].stop > Stop::None {
-                break;
-            }
-        }
-        (end > at).then_some(at..end)
-    }
-
-    /// Whether the token is a name as far as one can see: known, or capitalised and no ordinary word.
-    fn may_name(&self, at: usize) -> bool {
-        let token = &self.tokens[at];
-        let ordinary = token.among(NOT_NAMES)
-            || token.among(ADVERBS)
-            || token.among(NEGATIONS)
-            || token.is_digits()
-            || verbs::is_work(&token.norm)
-            || date::is_calendar_word(&token.norm);
-        !ordinary && !token.text.is_empty() && (self.names.knows(token) || token.capital)
-    }
-
-    fn name(&self, person: Range<usize>) -> String {
-        let words: Vec<&str> = self.tokens[person].iter().map(|token| token.text.as_str()).collect();
-        let words = if words.len() > 1 && DETERMINERS.contains(&words[0].to_lowercase().as_str()) { &words[1..] } else { &words[..] };
-        super::sentence::capitalised(&words.join(" "))
-    }
-
-    /// The name somebody is addressed by around a cue; a trailing one is cut off the clause.
-    fn address(&self, cue: &Cue, begin: usize, start: usize, end: &mut usize) -> Option<String> {
-        if !matches!(cue.who, Who::Addressee) {
-            return None;
-        }
-        let mut before = start;
-        while before > 0 && self.tokens[before - 1].among(ADDRESS_FILLERS) {
-            before -= 1;
-        }
-        if let Some(last) = before.checked_sub(1)
-            && let Some(person) = self.person_ending_at(last)
-            && (person.start == begin || person.start == self.clause_start(person.start))
-            && (self.tokens[last].stop == Stop::Comma || !self.sentence.punctuated || self.tokens[person.start..=last].iter().all(|t| self.names.knows(t)))
-        {
-            return Some(self.name(person));
-        }
-        let last = *end - 1;
-        let trailing = self.person_ending_at(last)?;
-        let after_comma = trailing.start > 0 && self.tokens[trailing.start - 1].stop == Stop::Comma;
-        let known = self.tokens[trailing.clone()].iter().all(|token| self.names.knows(token));
-        if after_comma && trailing.start > start + 1 && (known || *end == self.tokens.len()) {
-            *end = trailing.start;
-            return Some(self.name(trailing));
-        }
-        None
-    }
-
-    /// Where the clause around `start` begins; a date or a filler before a comma still belongs to it.
-    fn clause_start(&self, start: usize) -> usize {
-        let mut begin = start;
-        while begin > 0 {
-            let before = &self.tokens[begin - 1];
-            if before.stop >= Stop::Colon || before.among(CLAUSE_CONJUNCTIONS) {
-                break;
-            }
-            if before.stop == Stop::Comma && !self.only_adjuncts_before(begin) {
-                break;
-            }
-            begin -= 1;
-        }
-        while begin < start && self.tokens[begin].among(ADDRESS_FILLERS) {
-            begin += 1;
-        }
-        begin
-    }
-
-    /// Whether the stretch before the comma at `comma - 1` is only a date or filler words.
-    fn only_adjuncts_before(&self, comma: usize) -> bool {
-        let mut at = comma;
-        while at > 0 {
-            let token = &self.tokens[at - 1];
-            if at < comma && token.stop >= Stop::Comma || token.among(CLAUSE_CONJUNCTIONS) {
-                break;
-            }
-            let dated = self.dates.iter().any(|date| date.range.contains(&(at - 1)));
-            if !dated && !token.among(ADDRESS_FILLERS) && !token.among(ADVERBS) {
-                return false;
-            }
-            at -= 1;
-        }
-        true
-    }
-
-    /// Where the clause that holds the verb at `head` ends, at the latest at `limit`.
-    fn clause_end(&self, head: usize, limit: usize) -> usize {
-        let mut end = head + 1;
-        while end < limit {
-            let before = &self.tokens[end - 1];
-            let token = &self.tokens[end];
-            let next = self.tokens.get(end + 1);
-            let corrects = token.among(CORRECTIONS) && self.dates.iter().any(|date| (end..end + 4).contains(&date.range.start));
-            let subject_next = |token: Option<&Token>| token.is_some_and(|token| token.among(SUBJECT_PRONOUNS));
-            let opens_clause = match before.stop {
-                Stop::None => {
-                    token.among(BREAKERS)
-                        || (token.among(&["and", "or", "then"]) && subject_next(next) && !self.is_object(end + 1))
-                        || (token.among(SUBJECT_PRONOUNS) && !self.sentence.punctuated && next.is_some_and(|next| next.among(FINITE)))
-                }
-                Stop::Comma if corrects => false,
-                Stop::Comma => {
-                    token.among(BREAKERS)
-                        || token.among(COMMA_BREAKERS)
-                        || token.among(SUBJECT_PRONOUNS)
-                        || (token.among(&["and", "or", "then"]) && subject_next(next))
-                }
-                _ => true,
-            };
-            if opens_clause {
-                break;
-            }
-            end += 1;
-        }
-        while end > head + 1 && self.tokens[end - 1].among(TRAILERS) && !self.is_in_date(end - 1) {
-            end -= 1;
-        }
-        end
-    }
-
-    /// "you" and "it" after "and" may be objects: "Tom and you", when no verb follows.
-    fn is_object(&self, at: usize) -> bool {
-        self.tokens[at].among(&["you", "it"]) && self.tokens.get(at + 1).is_none_or(|next| !next.among(FINITE))
-    }
-
-    fn is_in_date(&self, at: usize) -> bool {
-        self.dates.iter().any(|date| date.range.contains(&at))
-    }
-
-    /// Whether the words around a cue take its force away.
-    fn is_ruled_out(&self, begin: usize, start: usize, cue: &Cue) -> bool {
-        let prefix = &self.tokens[begin..start];
-        let near_if = prefix.iter().rposition(|token| token.among(CONDITIONALS));
-        let conditional = near_if.is_some_and(|at| self.sentence.punctuated || prefix.len() - at <= 3);
-        let relative = match prefix {
-            [.., attitude, last] => last.among(&["that", "which", "who"]) && !attitude.among(ATTITUDES),
-            [last] => last.among(&["which", "who"]),
-            [] => false,
-        };
-        let inverted = prefix.last().is_some_and(|token| token.among(&["do", "does", "did", "should", "would"]));
-        let denied = prefix.iter().any(|token| token.among(NEGATIONS)) && !prefix.iter().any(|token| token.is("worry"));
-        let reported = prefix.iter().any(|token| token.among(REPORTS)) && !prefix.iter().any(|token| token.is("as"));
-        let wh = prefix.iter().any(|token| token.among(WH_WORDS)) && !cue.asks;
-        conditional || relative || inverted || denied || reported || wh || prefix.iter().any(|token| token.among(HEDGES))
-    }
-
-    /// The date the clause is due by: a deadline before a plain date, and after a correction the last word.
-    fn due(&self, within: &Range<usize>, head: usize) -> Option<Dated> {
-        date::choose(self.dates, within, |at| {
-            at > head && self.tokens[..at].iter().rev().take(3).any(|token| token.among(CORRECTIONS))
-        })
-    }
-
-    fn skip(&self, mut at: usize, words: &[&str]) -> usize {
-        while self.tokens.get(at).is_some_and(|token| token.among(words) && token.stop <= Stop::Comma) {
-            at += 1;
-        }
-        at
-    }
-
-    fn skip_phrases(&self, at: usize) -> usize {
-        PREAMBLES
-            .iter()
-            .find(|phrase| phrase.split(' ').enumerate().all(|(nth, word)| self.tokens.get(at + nth).is_some_and(|t| t.is(word))))
-            .map_or(at, |phrase| at + phrase.split(' ').count())
     }
 }
 

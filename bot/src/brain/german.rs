@@ -5,8 +5,10 @@
 //! that always stand together (subject and finite verb), then the clause is measured, then the verb is looked
 //! for where the hit says it is. The tables in `german/` are the grammar.
 
+mod clause;
 mod context;
 mod cues;
+mod person;
 mod verbs;
 
 use std::ops::Range;
@@ -98,9 +100,6 @@ impl Reader<'_> {
         let mut person = None;
         for (nth, word) in cue.words.split(' ').enumerate() {
             if word == "@" && nth == 0 {
-                let named = self.person_before(at)?;
-                start = named.start;
-                person = Some(self.name(named));
                 continue;
             }
             if next > at {
@@ -116,6 +115,11 @@ impl Reader<'_> {
                 return None;
             }
             next += 1;
+        }
+        if cue.words.starts_with('@') {
+            let named = self.person_before(at)?;
+            start = named.start;
+            person = Some(self.name(named));
         }
         if cue.words == "bitte" && self.clause_begin(at) != at {
             return None;
@@ -133,7 +137,16 @@ impl Reader<'_> {
         let token = &self.tokens[at];
         let next = self.tokens.get(at + 1)?;
         let hit = |who, verb, person, start, after, confidence| {
-            Some(Hit { who, verb: Where::Finite(verb, person), start, after, person: None, promised: false, asks: false, confidence })
+            Some(Hit {
+                who,
+                verb: Where::Finite(verb, person),
+                start,
+                after,
+                person: None,
+                promised: false,
+                asks: false,
+                confidence,
+            })
         };
         let is = |token: &Token, person| self.is_finite(token, person);
         if token.stop > Stop::None {
@@ -163,7 +176,10 @@ impl Reader<'_> {
         if is(token, Person::Third) {
             if let Some(named) = self.person_before(at) {
                 let name = self.name(named.clone());
-                return Some(Hit { person: Some(name), ..hit(Who::Named, at, Person::Third, named.start, at + 1, 0.8)? });
+                return Some(Hit {
+                    person: Some(name),
+                    ..hit(Who::Named, at, Person::Third, named.start, at + 1, 0.8)?
+                });
             }
             let named = self.person_at(at + 1)?;
             let name = self.name(named.clone());
@@ -176,7 +192,10 @@ impl Reader<'_> {
     fn imperative(&self, at: usize) -> Option<Hit> {
         let token = &self.tokens[at];
         let next = self.tokens.get(at + 1)?;
-        if self.clause_begin(at) != at || !self.is_finite(token, Person::Imperative) || next.among(&["ich", "wir", "er", "sie", "es", "du"]) {
+        if self.clause_begin(at) != at
+            || !self.is_finite(token, Person::Imperative)
+            || next.among(&["ich", "wir", "er", "sie", "es", "du"])
+        {
             return None;
         }
         let promises = next.among(&["dir", "ihnen", "euch"]);
@@ -201,7 +220,13 @@ impl Reader<'_> {
         if !joined || !self.is_finite(&self.tokens[at], person) {
             return None;
         }
-        Some(Hit { verb: Where::Finite(at, person), start: at, after: at + 1, person: before.person.clone(), ..*before })
+        Some(Hit {
+            verb: Where::Finite(at, person),
+            start: at,
+            after: at + 1,
+            person: before.person.clone(),
+            ..*before
+        })
     }
 
     /// "Die Rechnung muss bis Freitag bezahlt werden."
@@ -213,7 +238,16 @@ impl Reader<'_> {
         let end = self.clause_end(at, self.tokens.len());
         let werden = (at + 1..end).rev().find(|at| self.tokens[*at].is("werden"))?;
         verbs::participle(self.tokens.get(werden - 1)?)?;
-        Some(Hit { who: Who::Nobody, verb: Where::Passive, start: at, after: at + 1, person: None, promised: false, asks: false, confidence: 0.7 })
+        Some(Hit {
+            who: Who::Nobody,
+            verb: Where::Passive,
+            start: at,
+            after: at + 1,
+            person: None,
+            promised: false,
+            asks: false,
+            confidence: 0.7,
+        })
     }
 
     /// Whether `token` is that form of a verb of the tables, whichever its prefix.
@@ -236,13 +270,20 @@ impl Reader<'_> {
 /// From a hit to an item.
 impl Reader<'_> {
     fn item(&self, hit: &Hit, limit: usize) -> Option<Found> {
-        let begin = self.clause_begin(hit.start);
+        let mut begin = self.clause_begin(hit.start);
+        let called = self.person_before(hit.start).filter(|person| person.start == begin && hit.who == Who::Addressee);
+        if called.is_some() {
+            begin = hit.start;
+        }
         let mut end = match hit.verb {
             Where::Zu => limit,
             _ => self.clause_end(hit.after, limit),
         };
         let address = match hit.who {
-            Who::Addressee => self.called_before(begin).or_else(|| self.called_after(hit.after, &mut end)),
+            Who::Addressee => called
+                .map(|person| self.name(person))
+                .or_else(|| self.called_before(begin))
+                .or_else(|| self.called_after(hit.after, &mut end)),
             _ => None,
         };
         let (verb, verb_tokens) = self.verb(hit, end)?;
@@ -260,7 +301,9 @@ impl Reader<'_> {
         let telling = body.iter().filter(|token| !token.among(DATIVES)).count();
         let anaphoric = telling > 0 && body.iter().all(|token| token.among(ANAPHORS) || token.among(DATIVES));
         let pair = |pairs: &[(&str, &str)]| {
-            pairs.iter().any(|(of, with)| verb.infinitive == *of && self.tokens[begin..end].iter().any(|token| token.is(with)))
+            pairs
+                .iter()
+                .any(|(of, with)| verb.infinitive == *of && self.tokens[begin..end].iter().any(|token| token.is(with)))
         };
         if pair(NEVER) {
             return None;
@@ -316,10 +359,14 @@ impl Reader<'_> {
                 Some((verbs::participle(&self.tokens[werden - 1])?, vec![werden - 1, werden]))
             }
             Where::Finite(at, person) => {
-                let prefix = (hit.after..end).find(|at| self.ends_clause(*at, end) && verbs::is_prefix(&self.tokens[*at].norm));
-                let with = prefix.and_then(|prefix| verbs::finite(&self.tokens[at], person, Some(&self.tokens[prefix].norm)));
+                let prefix =
+                    (hit.after..end).find(|at| self.ends_clause(*at, end) && verbs::is_prefix(&self.tokens[*at].norm));
+                let with =
+                    prefix.and_then(|prefix| verbs::finite(&self.tokens[at], person, Some(&self.tokens[prefix].norm)));
                 match (with, prefix) {
-                    (Some(verb), Some(prefix)) if verb.infinitive.starts_with(&self.tokens[prefix].norm) => Some((verb, vec![at, prefix])),
+                    (Some(verb), Some(prefix)) if verb.infinitive.starts_with(&self.tokens[prefix].norm) => {
+                        Some((verb, vec![at, prefix]))
+                    }
                     _ => Some((verbs::finite(&self.tokens[at], person, None)?, vec![at])),
                 }
             }
@@ -336,7 +383,8 @@ impl Reader<'_> {
 
     fn is_verb_infinitive(&self, at: usize) -> bool {
         let token = &self.tokens[at];
-        !(token.capital && at > 0) && !self.is_in_date(at) && verbs::infinitive(token).is_some()
+        let noun = token.capital && at > 0;
+        !noun && !self.is_in_date(at) && verbs::infinitive(token).is_some()
     }
 
     /// What the text is made of besides the verb.
@@ -347,7 +395,8 @@ impl Reader<'_> {
             Who::Named | Who::Nobody => &["sich"],
             Who::Team => &["uns"],
         };
-        let dropped = due.map(|due| date::with_corrected(self.dates, due, within, |at| self.tokens[at].among(CORRECTIONS)));
+        let dropped =
+            due.map(|due| date::with_corrected(self.dates, due, within, |at| self.tokens[at].among(CORRECTIONS)));
         let from = if matches!(hit.verb, Where::Zu) { hit.after } else { within.start };
         (from..within.end)
             .filter(|at| !(hit.start..hit.after).contains(at) && !verb.contains(at))
@@ -366,173 +415,37 @@ impl Reader<'_> {
         let first = &self.tokens[begin];
         let subordinate = begin < hit.start
             && first.among(SUBORDINATORS)
-            && (!first.among(ARTICLES) || (hit.start == begin + 1 && self.tokens[hit.start].among(&["ich", "wir", "du", "sie"])));
+            && (!first.among(ARTICLES)
+                || (hit.start == begin + 1 && self.tokens[hit.start].among(&["ich", "wir", "du", "sie"])));
         let inverted = !self.tokens[hit.start].among(&["ich", "wir"]) && hit.person.is_none();
-        let asked = hit.start == self.sentence_begin() && inverted && !hit.asks && matches!(hit.verb, Where::Infinitive) && matches!(hit.who, Who::Speaker | Who::Team) && !self.tokens[hit.start].among(&["lass", "lasst", "lassen"]);
+        let asked = hit.start == self.sentence_begin()
+            && inverted
+            && !hit.asks
+            && matches!(hit.verb, Where::Infinitive)
+            && matches!(hit.who, Who::Speaker | Who::Team)
+            && !self.tokens[hit.start].among(&["lass", "lasst", "lassen"]);
         let reported = self.tokens[..hit.start].iter().any(|token| token.among(REPORTS));
         let unasked_question = self.sentence.asks() && !hit.asks;
         let modal_hedge = !hit.asks && any(HEDGES);
-        let bare_please = hit.who == Who::Addressee && self.tokens[hit.start].is("bitte") && hit.after == hit.start + 1 && begin < hit.start && self.tokens[begin..hit.start].iter().any(|token| !token.among(LEAD));
-        quoted || subordinate || asked || reported || unasked_question || modal_hedge || bare_please || any(NEGATIONS) || any(HABITS)
+        let bare_please = hit.who == Who::Addressee
+            && self.tokens[hit.start].is("bitte")
+            && hit.after == hit.start + 1
+            && begin < hit.start
+            && self.tokens[begin..hit.start].iter().any(|token| !token.among(LEAD));
+        quoted
+            || subordinate
+            || asked
+            || reported
+            || unasked_question
+            || modal_hedge
+            || bare_please
+            || any(NEGATIONS)
+            || any(HABITS)
     }
 
     /// Where the sentence begins after greetings and fillers.
     fn sentence_begin(&self) -> usize {
         self.tokens.iter().take_while(|token| token.among(LEAD)).count()
-    }
-
-    /// Where the clause around `start` begins; a date or fillers before a comma still belong to it.
-    fn clause_begin(&self, start: usize) -> usize {
-        let mut begin = start;
-        while begin > 0 {
-            let before = &self.tokens[begin - 1];
-            let joins = before.among(&["und", "oder", "aber", "denn", "sondern"]);
-            if before.stop >= Stop::Colon || (joins && !self.is_in_list(begin - 1)) || (before.stop == Stop::Comma && !self.only_adjuncts_before(begin)) {
-                break;
-            }
-            begin -= 1;
-        }
-        while begin < start && self.tokens[begin].among(LEAD) {
-            begin += 1;
-        }
-        begin
-    }
-
-    /// "Anna und Tom": what follows "und" is capitalised like what stands before it.
-    fn is_in_list(&self, at: usize) -> bool {
-        at > 0 && self.tokens[at - 1].capital && self.tokens.get(at + 1).is_some_and(|next| next.capital && !next.among(SUBJECTS))
-    }
-
-    fn only_adjuncts_before(&self, comma: usize) -> bool {
-        let stretch = (0..comma).rev().take_while(|at| *at + 1 == comma || self.tokens[*at].stop < Stop::Comma);
-        stretch.into_iter().all(|at| self.is_in_date(at) || self.tokens[at].among(LEAD))
-    }
-
-    /// Where the clause that goes on at `from` ends, at the latest at `limit`.
-    fn clause_end(&self, from: usize, limit: usize) -> usize {
-        let mut end = from.min(limit);
-        while end < limit {
-            if end > from || (end > 0 && self.tokens[end - 1].stop >= Stop::Comma) {
-                let before = &self.tokens[end - 1];
-                let token = &self.tokens[end];
-                let next = self.tokens.get(end + 1);
-                let next_is = |words: &[&str]| next.is_some_and(|next| next.among(words));
-                let joined = token.among(&["und", "oder", "dann"]) && next_is(SUBJECTS);
-                let correction = token.among(CORRECTIONS) && self.dates.iter().any(|date| (end..end + 3).contains(&date.range.start));
-                let breaks = match before.stop {
-                    Stop::None => {
-                        token.among(BREAKERS) && !self.is_in_date(end) || joined
-                            || (!self.sentence.punctuated && token.among(SUBJECTS) && next_is(FINITE))
-                    }
-                    Stop::Comma => {
-                        let relative = token.among(ARTICLES) && next_is(SUBJECTS);
-                        let subordinate = token.among(SUBORDINATORS) && !token.among(ARTICLES);
-                        !correction && !self.is_in_date(end) && (token.among(BREAKERS) || token.among(SUBJECTS) || subordinate || relative || joined || token.among(FINITE) || token.among(&["um", "okay", "ok", "ja", "oder", "danke", "nein"]))
-                    }
-                    _ => true,
-                };
-                if breaks {
-                    break;
-                }
-            }
-            end += 1;
-        }
-        while end > from + 1 && self.tokens[end - 1].among(&["und", "oder", "aber", "okay", "ja", "danke"]) && !self.is_in_date(end - 1) {
-            end -= 1;
-        }
-        end
-    }
-
-    fn is_in_date(&self, at: usize) -> bool {
-        self.dates.iter().any(|date| date.range.contains(&at))
-    }
-
-    fn skip_adverbs(&self, mut at: usize, wanted: &str) -> usize {
-        while self.tokens.get(at).is_some_and(|token| !token.is(wanted) && token.among(ADVERBS) && token.stop <= Stop::Comma) {
-            at += 1;
-        }
-        at
-    }
-}
-
-/// Who is spoken of, and to.
-impl Reader<'_> {
-    /// The person whose name ends right before token `at`.
-    fn person_before(&self, at: usize) -> Option<Range<usize>> {
-        let last = at.checked_sub(1)?;
-        (self.tokens[last].stop == Stop::None).then(|| self.person_ending_at(last))?
-    }
-
-    fn person_ending_at(&self, last: usize) -> Option<Range<usize>> {
-        let token = &self.tokens[last];
-        let before = last.checked_sub(1).map(|at| &self.tokens[at]).filter(|before| before.stop == Stop::None);
-        if before.is_some_and(|before| before.among(TITLES)) {
-            return Some(last - 1..last + 1);
-        }
-        if token.among(TEAMS) {
-            return Some(if before.is_some_and(|before| before.among(DETERMINERS)) { last - 1..last + 1 } else { last..last + 1 });
-        }
-        if self.names.knows(token) {
-            let both = before.is_some_and(|before| self.names.knows(before));
-            return Some(last - usize::from(both)..last + 1);
-        }
-        let first_name = before.is_some_and(|before| self.names.knows(before));
-        (first_name && token.capital && !token.among(NOT_NAMES)).then(|| last - 1..last + 1)
-    }
-
-    /// The person whose name begins at token `at`.
-    fn person_at(&self, at: usize) -> Option<Range<usize>> {
-        let token = self.tokens.get(at)?;
-        let next = self.tokens.get(at + 1).filter(|_| token.stop == Stop::None);
-        if token.among(TITLES) {
-            return next.map(|_| at..at + 2);
-        }
-        if token.among(DETERMINERS) && next.is_some_and(|next| next.among(TEAMS)) {
-            return Some(at..at + 2);
-        }
-        if token.among(TEAMS) || self.names.knows(token) {
-            let family = next.is_some_and(|next| self.names.knows_family(next));
-            return Some(at..at + 1 + usize::from(family));
-        }
-        None
-    }
-
-    fn name(&self, person: Range<usize>) -> String {
-        let words: Vec<&str> = self.tokens[person]
-            .iter()
-            .filter(|token| !token.among(DETERMINERS))
-            .map(|token| token.text.as_str())
-            .collect();
-        capitalised(&words.join(" "))
-    }
-
-    /// The name that is called before the clause that begins at `begin`: "Anna, kannst du".
-    fn called_before(&self, begin: usize) -> Option<String> {
-        let mut end = begin;
-        while end > 0 && self.tokens[end - 1].among(LEAD) {
-            end -= 1;
-        }
-        let last = end.checked_sub(1)?;
-        if let Some(person) = self.person_ending_at(last) {
-            return Some(self.name(person));
-        }
-        let token = &self.tokens[last];
-        let alone = last == 0 || self.tokens[..last].iter().all(|token| token.among(LEAD));
-        (alone && token.stop == Stop::Comma && token.capital && !token.among(NOT_NAMES)).then(|| capitalised(&token.text))
-    }
-
-    /// The name that is called inside or after the clause: "kannst du, Anna, …", "…, Anna?".
-    fn called_after(&self, after: usize, end: &mut usize) -> Option<String> {
-        if let Some(person) = self.person_at(after).filter(|_| self.tokens[after - 1].stop == Stop::Comma) {
-            return Some(self.name(person));
-        }
-        let last = end.checked_sub(1)?;
-        let person = self.person_ending_at(last)?;
-        let called = person.start > after && self.tokens[person.start - 1].stop == Stop::Comma;
-        called.then(|| {
-            *end = person.start;
-            self.name(person)
-        })
     }
 }
 
@@ -553,7 +466,13 @@ fn text(body: &[&Token], verb: &Verb, hit: &Hit) -> String {
 }
 
 /// Whom something is done for; no object of work by themselves.
-const DATIVES: &[&str] = &["dir", "mir", "ihnen", "euch", "uns", "ihm", "ihr", "dich", "sie", "ihn"];
+#[rustfmt::skip]
+const DATIVES: &[&str] = &[
+    "dir", "mir", "ihnen", "euch", "uns", "ihm", "ihr", "dich", "sie", "ihn",
+];
 
 /// Verbs that are work without an object.
-const STANDS_ALONE: &[&str] = &["zurückrufen", "nachfragen", "antworten", "nachhaken", "zurückmelden", "rückmelden", "zurückschreiben"];
+#[rustfmt::skip]
+const STANDS_ALONE: &[&str] = &[
+    "zurückrufen", "nachfragen", "antworten", "nachhaken", "zurückmelden", "rückmelden", "zurückschreiben",
+];

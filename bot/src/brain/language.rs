@@ -51,18 +51,21 @@ impl Serialize for Language {
 }
 
 /// Frequent words that the other language lacks ("in", "an", "was", "so", "will", "man" and "am" are in both).
+#[rustfmt::skip]
 const ENGLISH: &[&str] = &[
-    "the", "a", "i", "you", "he", "she", "it", "we", "they", "me", "my", "your", "our", "and", "or", "but", "of", "to",
-    "for", "with", "on", "at", "by", "from", "is", "are", "were", "be", "been", "have", "has", "had", "do", "does",
-    "did", "not", "this", "that", "these", "what", "who", "when", "where", "why", "how", "can", "could", "would",
-    "should", "going", "let", "please", "yes", "okay", "will", "need", "send", "next", "week", "tomorrow", "until",
+    "the", "a", "i", "you", "he", "she", "it", "we", "they", "me", "my", "your", "our", "and", "or", "but", "of",
+    "to", "for", "with", "on", "at", "by", "from", "is", "are", "were", "be", "been", "have", "has", "had", "do",
+    "does", "did", "not", "this", "that", "these", "what", "who", "when", "where", "why", "how", "can", "could",
+    "would", "should", "going", "let", "please", "yes", "okay", "will", "need", "send", "next", "week", "tomorrow",
+    "until",
 ];
 
+#[rustfmt::skip]
 const GERMAN: &[&str] = &[
-    "der", "die", "das", "den", "dem", "des", "ein", "eine", "einen", "einem", "einer", "ich", "du", "er", "sie", "es",
-    "wir", "ihr", "mich", "mir", "dich", "dir", "uns", "ihnen", "und", "oder", "aber", "von", "zu", "zum", "zur", "für",
-    "mit", "auf", "bei", "bis", "aus", "nach", "ist", "sind", "sein", "habe", "haben", "hat", "hatte", "nicht", "kein",
-    "keine", "dass", "wie", "wer", "wann", "wo", "warum", "kann", "kannst", "können", "könnte", "muss", "müssen", "soll",
-    "sollte", "werde", "werden", "wird", "wollen", "bitte", "ja", "nein", "auch", "noch", "dann", "morgen", "heute",
-    "mal", "schon", "wenn", "im", "vom", "ans", "machen", "mache", "woche",
+    "der", "die", "das", "den", "dem", "des", "ein", "eine", "einen", "einem", "einer", "ich", "du", "er", "sie",
+    "es", "wir", "ihr", "mich", "mir", "dich", "dir", "uns", "ihnen", "und", "oder", "aber", "von", "zu", "zum",
+    "zur", "für", "mit", "auf", "bei", "bis", "aus", "nach", "ist", "sind", "sein", "habe", "haben", "hat", "hatte",
+    "nicht", "kein", "keine", "dass", "wie", "wer", "wann", "wo", "warum", "kann", "kannst", "können", "könnte",
+    "muss", "müssen", "soll", "sollte", "werde", "werden", "wird", "wollen", "bitte", "ja", "nein", "auch", "noch",
+    "dann", "morgen", "heute", "mal", "schon", "wenn", "im", "vom", "ans", "machen", "mache", "woche",
 ];

@@ -1,6 +1,9 @@
 //! The ledger of action items: what is new, what only repeats, confirms, dates or declines an earlier one.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::VecDeque,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use media::time::MediaTime;
 
@@ -23,8 +26,7 @@ pub(super) struct Ledger {
 #[derive(Debug)]
 struct Entry {
     item: ActionItem,
-    /// The words of its text that carry meaning.
-    words: BTreeSet<String>,
+    words: Words,
     /// Who said it last.
     speaker: Speaker,
     /// When it was last spoken of.
@@ -40,9 +42,17 @@ impl Ledger {
     }
 
     /// Takes in what was `found` in `sentence`; the items that are new or changed, each once.
-    pub(super) fn read(&mut self, sentence: &Sentence, found: &[Found], dates: &[Dated], names: &Names) -> Vec<ActionItem> {
+    pub(super) fn read(
+        &mut self,
+        sentence: &Sentence,
+        found: &[Found],
+        dates: &[Dated],
+        names: &Names,
+    ) -> Vec<ActionItem> {
         let mut changed = Vec::new();
-        changed.extend(self.reply(sentence, found, names));
+        if found.is_empty() {
+            changed.extend(self.reply(sentence, names));
+        }
         for found in found {
             let evidence = sentence.evidence(&found.range);
             changed.extend(if found.anaphoric {
@@ -62,7 +72,7 @@ impl Ledger {
     /// A new item, or an earlier one said again.
     fn note(&mut self, sentence: &Sentence, found: &Found, evidence: Evidence, names: &Names) -> Option<ItemId> {
         let owner = owner_of(&found.subject, sentence, names);
-        let words = content_words(&found.text);
+        let words = Words::of(&found.text);
         let same = self.entries.iter_mut().rev().find(|entry| entry.is_same(&words, owner.as_ref(), found, sentence));
         let Some(entry) = same else {
             return Some(self.add(sentence, found, evidence, owner, words));
@@ -84,7 +94,7 @@ impl Ledger {
         found: &Found,
         evidence: Evidence,
         owner: Option<Owner>,
-        words: BTreeSet<String>,
+        words: Words,
     ) -> ItemId {
         let id = ItemId(self.next_id);
         self.next_id += 1;
@@ -112,9 +122,13 @@ impl Ledger {
     /// "I'll do that": takes what was just proposed. With nothing to point at it counts only with a date.
     fn point_back(&mut self, sentence: &Sentence, found: &Found, evidence: Evidence, names: &Names) -> Option<ItemId> {
         let owner = owner_of(&found.subject, sentence, names);
-        let Some(entry) = self.recent(evidence.span.start) else {
+        let taken = |entry: &Entry| {
+            let by_other = entry.item.owner.as_ref().is_some_and(|other| is_other_person(other, owner.as_ref()));
+            entry.item.standing == Standing::Agreed && by_other
+        };
+        let Some(entry) = self.recent(evidence.span.start).filter(|entry| !taken(entry)) else {
             let names_work = found.due.is_some();
-            return names_work.then(|| self.add(sentence, found, evidence, owner, content_words(&found.text)));
+            return names_work.then(|| self.add(sentence, found, evidence, owner, Words::of(&found.text)));
         };
         if let Some(due) = &found.due {
             entry.set_due(due, sentence);
@@ -130,12 +144,12 @@ impl Ledger {
     }
 
     /// "Yes", "I can't": settles what was just asked for by somebody else.
-    fn reply(&mut self, sentence: &Sentence, found: &[Found], names: &Names) -> Option<ItemId> {
+    fn reply(&mut self, sentence: &Sentence, names: &Names) -> Option<ItemId> {
         let reply = reply::read(sentence)?;
         let evidence = sentence.evidence(&(0..sentence.tokens.len()));
         let entry = self.recent(evidence.span.start)?;
         let from_another = !entry.speaker.same(&sentence.speaker) || entry.speaker == Speaker::default();
-        if entry.item.standing != Standing::Proposed || !from_another || !found.iter().all(|found| found.anaphoric) {
+        if entry.item.standing != Standing::Proposed || !from_another {
             return None;
         }
         let speaker = owner_of(&Subject::Speaker, sentence, names);
@@ -191,20 +205,23 @@ impl Ledger {
 
 impl Entry {
     /// Whether `found` says this item again.
-    fn is_same(&self, words: &BTreeSet<String>, owner: Option<&Owner>, found: &Found, sentence: &Sentence) -> bool {
+    fn is_same(&self, words: &Words, owner: Option<&Owner>, found: &Found, sentence: &Sentence) -> bool {
+        if self.item.language != sentence.language {
+            return false;
+        }
         let owners_agree = match (&self.item.owner, owner) {
             (Some(one @ Owner::Person { .. }), Some(two @ Owner::Person { .. })) => !is_other_person(one, Some(two)),
             _ => true,
         };
-        let common = self.words.intersection(words).count();
-        let fewer = self.words.len().min(words.len());
-        let more = self.words.len().max(words.len());
+        let common = self.words.common(words);
+        let fewer = self.words.0.len().min(words.0.len());
+        let more = self.words.0.len().max(words.0.len());
         let alike = common > 0 && (common * 10 >= more * 6 || (fewer >= 2 && common == fewer));
         let dues_agree = match (self.item.due, &found.due) {
             (Some(one), Some(two)) => one == two.date || common * 10 >= more * 8,
             _ => true,
         };
-        self.item.language == sentence.language && owners_agree && alike && dues_agree
+        owners_agree && alike && dues_agree
     }
 
     /// An owner by name wins over "we" and over nobody; who promises wins over who was asked.
@@ -266,18 +283,40 @@ fn is_other_person(owner: &Owner, person: Option<&Owner>) -> bool {
 }
 
 fn said(sentence: &Sentence, due: &Dated) -> String {
-    let words: Vec<&str> =
-        sentence.tokens[due.range.clone()].iter().map(|token| token.text.as_str()).filter(|text| !text.is_empty()).collect();
+    let words: Vec<&str> = sentence.tokens[due.range.clone()]
+        .iter()
+        .map(|token| token.text.as_str())
+        .filter(|text| !text.is_empty())
+        .collect();
     words.join(" ")
 }
 
-/// The words of a text that tell it from others, cut to a stem of six letters.
-fn content_words(text: &str) -> BTreeSet<String> {
-    text.split(|c: char| !c.is_alphanumeric())
-        .map(str::to_lowercase)
-        .filter(|word| word.chars().count() > 1 && !SMALL_WORDS.contains(&word.as_str()))
-        .map(|word| word.chars().take(6).collect())
-        .collect()
+/// The words of a text that tell it from others, cut to a stem of six letters, as sorted hashes: comparing a new
+/// item with all the others is what a long meeting does most.
+#[derive(Debug)]
+struct Words(Vec<u64>);
+
+impl Words {
+    fn of(text: &str) -> Self {
+        let mut hashes: Vec<u64> = text
+            .split(|c: char| !c.is_alphanumeric())
+            .map(str::to_lowercase)
+            .filter(|word| word.chars().count() > 1 && !SMALL_WORDS.contains(&word.as_str()))
+            .map(|word| {
+                let mut hasher = DefaultHasher::new();
+                word.chars().take(6).for_each(|c| c.hash(&mut hasher));
+                hasher.finish()
+            })
+            .collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        Self(hashes)
+    }
+
+    /// How many words both have.
+    fn common(&self, other: &Self) -> usize {
+        self.0.iter().filter(|word| other.0.binary_search(word).is_ok()).count()
+    }
 }
 
 /// Items kept; the oldest declined one, else the oldest, is forgotten. Nobody reads a list longer than this.
@@ -289,16 +328,21 @@ const EVIDENCE_KEPT: usize = 8;
 /// How long after an item was spoken of "yes" and "by Friday" still mean it.
 const RECENT: std::time::Duration = std::time::Duration::from_secs(20);
 
+#[rustfmt::skip]
 const SMALL_WORDS: &[&str] = &[
-    "the", "an", "to", "of", "for", "and", "or", "it", "that", "this", "you", "me", "us", "them", "my", "your", "our", "in", "on",
-    "at", "with", "be", "der", "die", "das", "den", "dem", "des", "ein", "eine", "einen", "und", "oder", "es", "mir", "dir",
-    "uns", "ihnen", "euch", "mich", "sich", "an", "am", "im", "zu", "zum", "zur", "mit", "für", "von", "auf", "noch", "auch", "mal",
+    "the", "an", "to", "of", "for", "and", "or", "it", "that", "this", "you", "me", "us", "them", "my", "your", "our",
+    "in", "on", "at", "with", "be", "der", "die", "das", "den", "dem", "des", "ein", "eine", "einen", "und", "oder",
+    "es", "mir", "dir", "uns", "ihnen", "euch", "mich", "sich", "an", "am", "im", "zu", "zum", "zur", "mit", "für",
+    "von", "auf", "noch", "auch", "mal",
 ];
 
 /// What may stand beside a date that dates an earlier item.
+#[rustfmt::skip]
 const AROUND_A_DATE: &[&str] = &[
-    "please", "bitte", "is", "it", "that", "fine", "then", "latest", "at", "the", "if", "possible", "okay", "ok", "say", "let", "us", "so", "and", "ideally", "due",
-    "deadline", "would", "be", "good", "great", "best", "i", "need", "well", "yes", "um", "uh", "also", "ja", "und", "zwar", "wenn",
-    "möglich", "am", "besten", "dann", "gut", "reicht", "wäre", "ist", "das", "brauche", "ich", "es", "bräuchte", "frist", "die", "spätestens", "äh", "ähm", "sagen", "wir", "in", "ordnung",
-    "enough", "should", "by", "until", "works", "passt", "mir", "for", "me", "perfect", "schön", "super",
+    "please", "bitte", "is", "it", "that", "fine", "then", "latest", "at", "the", "if", "possible", "okay", "ok",
+    "say", "let", "us", "so", "and", "ideally", "due", "deadline", "would", "be", "good", "great", "best", "i",
+    "need", "well", "yes", "um", "uh", "also", "ja", "und", "zwar", "wenn", "möglich", "am", "besten", "dann", "gut",
+    "reicht", "wäre", "ist", "das", "brauche", "ich", "es", "bräuchte", "frist", "die", "spätestens", "äh", "ähm",
+    "sagen", "wir", "in", "ordnung", "enough", "should", "by", "until", "works", "passt", "mir", "for", "me",
+    "perfect", "schön", "super",
 ];

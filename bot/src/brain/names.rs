@@ -12,7 +12,8 @@ pub(super) struct Names {
     participants: BTreeMap<ParticipantId, Person>,
     /// Names in order of appearance, participants or not.
     seen: Vec<String>,
-    left: usize,
+    /// The parts of those names in lower case; true for those that stand first.
+    parts: BTreeMap<String, bool>,
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +42,6 @@ impl Names {
     pub(super) fn left(&mut self, participant: ParticipantId) {
         if let Some(person) = self.participants.get_mut(&participant) {
             person.present = false;
-            self.left += 1;
         }
     }
 
@@ -49,6 +49,9 @@ impl Names {
     pub(super) fn saw(&mut self, name: &str) {
         if !name.is_empty() && self.seen.len() < REMEMBERED && !self.seen.iter().any(|seen| seen == name) {
             self.seen.push(name.to_owned());
+            for (at, part) in name.split_whitespace().enumerate() {
+                *self.parts.entry(part.to_lowercase()).or_default() |= at == 0;
+            }
         }
     }
 
@@ -87,24 +90,20 @@ impl Names {
 
     /// Whether `token` surely names a person.
     pub(super) fn knows(&self, token: &Token) -> bool {
-        FIRST_NAMES.binary_search(&token.norm.as_str()).is_ok()
-            || self.seen.iter().any(|seen| seen.split_whitespace().any(|part| same_letters(part, &token.norm)))
+        FIRST_NAMES.binary_search(&token.norm.as_str()).is_ok() || self.parts.contains_key(&token.norm)
     }
 
     /// Whether `token` is the family name of somebody in the conversation.
     pub(super) fn knows_family(&self, token: &Token) -> bool {
-        self.seen.iter().any(|seen| seen.split_whitespace().skip(1).any(|part| same_letters(part, &token.norm)))
+        self.parts.get(&token.norm) == Some(&false)
     }
-}
-
-fn same_letters(written: &str, norm: &str) -> bool {
-    written.chars().flat_map(char::to_lowercase).eq(norm.chars())
 }
 
 /// How many people one conversation remembers; more are heard, but their names resolve to nobody in the room.
 const REMEMBERED: usize = 512;
 
 /// First names that are common where the two languages are spoken and are no other common word. Sorted.
+#[rustfmt::skip]
 const FIRST_NAMES: &[&str] = &[
     "aaron", "adam", "ahmed", "aisha", "alan", "alex", "alexander", "alexandra", "ali", "alice", "amanda", "amir",
     "amy", "ana", "andrea", "andreas", "andrew", "anja", "anke", "anna", "anne", "anton", "antonia", "ayşe",

@@ -9,7 +9,8 @@ pub(super) fn english_cardinal(words: &[&str]) -> Option<(u32, usize)> {
     if let Some(small) = position(ENGLISH_SMALL, first) {
         return Some((small, 1));
     }
-    let (tens, unit) = first.split_once('-').map_or((first, words.get(1).copied()), |(tens, unit)| (tens, Some(unit)));
+    let (tens, unit) =
+        first.split_once('-').map_or_else(|| (first, words.get(1).copied()), |(tens, unit)| (tens, Some(unit)));
     let tens = 10 * position(ENGLISH_TENS, tens)?;
     match unit.and_then(|unit| position(ENGLISH_SMALL, unit)).filter(|unit| (1..10).contains(unit)) {
         Some(unit) => Some((tens + unit, if first.contains('-') { 1 } else { 2 })),
@@ -80,7 +81,10 @@ fn german_tens(word: &str) -> Option<u32> {
         return Some(30);
     }
     let (unit, tens) = word.split_once("und")?;
-    Some(position(GERMAN_SMALL, unit).filter(|unit| (1..10).contains(unit))? + german_tens(tens).filter(|_| !tens.contains("und"))?)
+    Some(
+        position(GERMAN_SMALL, unit).filter(|unit| (1..10).contains(unit))?
+            + german_tens(tens).filter(|_| !tens.contains("und"))?,
+    )
 }
 
 fn digits(word: &str) -> Option<u32> {
@@ -92,25 +96,33 @@ fn position(words: &[&str], word: &str) -> Option<u32> {
     words.iter().position(|known| !known.is_empty() && *known == word).map(|at| at as u32)
 }
 
+#[rustfmt::skip]
 const ENGLISH_SMALL: &[&str] = &[
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
-    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
 ];
 
-const ENGLISH_TENS: &[&str] = &["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+#[rustfmt::skip]
+const ENGLISH_TENS: &[&str] = &[
+    "", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
+];
 
+#[rustfmt::skip]
 const ENGLISH_ORDINALS: &[&str] = &[
-    "", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth",
-    "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth",
+    "", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
+    "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth",
 ];
 
+#[rustfmt::skip]
 const GERMAN_SMALL: &[&str] = &[
-    "null", "ein", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn", "elf", "zwölf", "dreizehn",
-    "vierzehn", "fünfzehn", "sechzehn", "siebzehn", "achtzehn", "neunzehn",
+    "null", "ein", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn", "elf", "zwölf",
+    "dreizehn", "vierzehn", "fünfzehn", "sechzehn", "siebzehn", "achtzehn", "neunzehn",
 ];
 
-const GERMAN_TENS: &[&str] =
-    &["", "", "zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"];
+#[rustfmt::skip]
+const GERMAN_TENS: &[&str] = &[
+    "", "", "zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig",
+];
 
 #[cfg(test)]
 mod tests {

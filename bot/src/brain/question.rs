@@ -114,7 +114,8 @@ fn is_question(sentence: &Sentence) -> bool {
         return false;
     }
     let second = rest.first().copied().unwrap_or_default();
-    let verb_second = finite.contains(&second) || (HOW_MANY.contains(&second) && words.iter().skip(2).take(3).any(|word| finite.contains(word)));
+    let verb_second = finite.contains(&second)
+        || (HOW_MANY.contains(&second) && words.iter().skip(2).take(3).any(|word| finite.contains(word)));
     let noun_second = ["which", "welche", "welcher", "welches", "welchen", "what"].contains(first)
         && rest.iter().skip(1).take(2).any(|word| finite.contains(word))
         && !pronouns.contains(&second);
@@ -142,60 +143,98 @@ const KEPT: usize = 512;
 const ANSWER_WITHIN: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// May stand before a question.
+#[rustfmt::skip]
 const LEAD: &[&str] = &[
-    "so", "okay", "ok", "and", "but", "well", "um", "uh", "now", "right", "hey", "yes", "yeah", "no", "alright", "und", "aber", "also",
-    "ja", "äh", "ähm", "gut", "dann", "denn", "sag", "mal", "nein", "then", "sorry", "entschuldigung", "then", "great", "thanks",
+    "so", "okay", "ok", "and", "but", "well", "um", "uh", "now", "right", "hey", "yes", "yeah", "no", "alright",
+    "und", "aber", "also", "ja", "äh", "ähm", "gut", "dann", "denn", "sag", "mal", "nein", "then", "sorry",
+    "entschuldigung", "then", "great", "thanks",
 ];
 
 /// Greetings and checks of the line, which ask nothing.
+#[rustfmt::skip]
 const PHATIC: &[&str] = &[
-    "how are you", "how is it going", "how do you do", "can you hear", "can everyone hear", "can everybody hear", "can you see", "can everyone see", "do you hear",
-    "you know what", "are you there", "hello", "what is up", "any questions", "are there any questions", "does that make sense", "wie geht es", "wie geht's", "hört ihr mich", "hören sie mich",
-    "hörst du mich", "könnt ihr mich hören", "können sie mich hören", "kannst du mich hören", "seht ihr", "sehen sie meinen", "wissen sie was", "weißt du was", "gibt es noch fragen", "noch fragen",
+    "how are you", "how is it going", "how do you do", "can you hear", "can everyone hear", "can everybody hear",
+    "can you see", "can everyone see", "do you hear", "you know what", "are you there", "hello", "what is up",
+    "any questions", "are there any questions", "does that make sense", "wie geht es", "wie geht's", "hört ihr mich",
+    "hören sie mich", "hörst du mich", "könnt ihr mich hören", "können sie mich hören", "kannst du mich hören",
+    "seht ihr", "sehen sie meinen", "wissen sie was", "weißt du was", "gibt es noch fragen", "noch fragen",
     "bist du noch da", "sind sie noch da", "hallo", "ist da jemand", "right", "is that okay", "weisst du was",
 ];
 
-const ENGLISH_WH: &[&str] = &["who", "what", "which", "where", "when", "why", "how", "whose", "whom"];
-
-const ENGLISH_FINITE: &[&str] = &[
-    "is", "are", "was", "were", "do", "does", "did", "can", "could", "will", "would", "should", "shall", "have", "has", "had",
-    "am", "may", "might", "must", "owns", "wants", "knows", "takes", "needs", "sends", "about",
+#[rustfmt::skip]
+const ENGLISH_WH: &[&str] = &[
+    "who", "what", "which", "where", "when", "why", "how", "whose", "whom",
 ];
 
-const ENGLISH_SUBJECTS: &[&str] =
-    &["i", "you", "he", "she", "it", "we", "they", "there", "this", "that", "the", "your", "our", "my", "anyone", "anybody", "someone", "everyone", "these", "those", "their", "any"];
+#[rustfmt::skip]
+const ENGLISH_FINITE: &[&str] = &[
+    "is", "are", "was", "were", "do", "does", "did", "can", "could", "will", "would", "should", "shall", "have",
+    "has", "had", "am", "may", "might", "must", "owns", "wants", "knows", "takes", "needs", "sends", "about",
+];
+
+#[rustfmt::skip]
+const ENGLISH_SUBJECTS: &[&str] = &[
+    "i", "you", "he", "she", "it", "we", "they", "there", "this", "that", "the", "your", "our", "my", "anyone",
+    "anybody", "someone", "everyone", "these", "those", "their", "any",
+];
 
 /// Look like questions but are wishes, exclamations and conditions.
-const ENGLISH_NOT_ASKING: &[&str] = &["what a", "how about that", "had i", "had we", "should you need", "may i say", "were it", "had it", "when is done", "do that", "do the", "do this", "do it", "have the", "have a", "have you", "do your", "do our", "have your", "have that"];
+#[rustfmt::skip]
+const ENGLISH_NOT_ASKING: &[&str] = &[
+    "what a", "how about that", "had i", "had we", "should you need", "may i say", "were it", "do that", "do the",
+    "do this", "do it", "have the", "have a", "do your", "do our", "have your", "have that",
+];
 
+#[rustfmt::skip]
 const GERMAN_WH: &[&str] = &[
-    "wer", "wen", "wem", "wessen", "was", "welche", "welcher", "welches", "welchen", "wo", "wohin", "woher", "wann", "warum",
-    "weshalb", "wieso", "wie", "womit", "wofür", "woran", "wozu", "worum", "wieviel", "wieviele", "worauf", "wovon",
+    "wer", "wen", "wem", "wessen", "was", "welche", "welcher", "welches", "welchen", "wo", "wohin", "woher", "wann",
+    "warum", "weshalb", "wieso", "wie", "womit", "wofür", "woran", "wozu", "worum", "wieviel", "wieviele", "worauf",
+    "wovon",
 ];
 
+#[rustfmt::skip]
 const GERMAN_FINITE: &[&str] = &[
-    "ist", "sind", "war", "waren", "bin", "bist", "seid", "wird", "werden", "werdet", "wirst", "kann", "kannst", "können", "könnt", "könnte",
-    "könntest", "könnten", "soll", "sollen", "sollte", "sollten", "sollst", "muss", "müssen", "musst", "müsste", "darf", "dürfen", "hat", "haben",
-    "hast", "habt", "hatte", "hatten", "macht", "machen", "machst", "kommt", "kommen", "kommst", "geht", "gehen", "gibt", "sagt", "sagst", "meint", "meinst",
-    "schickt", "schicken", "übernimmt", "kümmert", "weiß", "weißt", "wissen", "will", "wollen", "willst", "möchte", "möchten", "möchtest", "würde", "würden",
-    "würdest", "wäre", "wären", "kostet", "kosten", "heißt", "braucht", "brauchen", "brauchst", "steht", "stehen", "läuft", "laufen", "sieht", "siehst", "findet",
-    "findest", "denkst", "glaubst", "dauert", "liegt", "passt", "funktioniert", "bekommen", "bekommt", "nehmen", "nimmt", "spricht", "schreibt", "viel", "viele", "lange",
+    "ist", "sind", "war", "waren", "bin", "bist", "seid", "wird", "werden", "werdet", "wirst", "kann", "kannst",
+    "können", "könnt", "könnte", "könntest", "könnten", "soll", "sollen", "sollte", "sollten", "sollst", "muss",
+    "müssen", "musst", "müsste", "darf", "dürfen", "hat", "haben", "hast", "habt", "hatte", "hatten", "macht",
+    "machen", "machst", "kommt", "kommen", "kommst", "geht", "gehen", "gibt", "sagt", "sagst", "meint", "meinst",
+    "schickt", "schicken", "übernimmt", "kümmert", "weiß", "weißt", "wissen", "will", "wollen", "willst", "möchte",
+    "möchten", "möchtest", "würde", "würden", "würdest", "wäre", "wären", "kostet", "kosten", "heißt", "braucht",
+    "brauchen", "brauchst", "steht", "stehen", "läuft", "laufen", "sieht", "siehst", "findet", "findest", "denkst",
+    "glaubst", "dauert", "liegt", "passt", "funktioniert", "bekommen", "bekommt", "nehmen", "nimmt", "spricht",
+    "schreibt", "viel", "viele", "lange",
 ];
 
+#[rustfmt::skip]
 const GERMAN_SUBJECTS: &[&str] = &[
-    "ich", "du", "er", "sie", "es", "wir", "ihr", "der", "die", "das", "den", "dein", "deine", "euer", "eure", "ihre", "unser", "unsere",
-    "jemand", "alle", "man", "dieser", "diese", "dieses", "denn", "schon", "noch", "eigentlich", "wirklich",
+    "ich", "du", "er", "sie", "es", "wir", "ihr", "der", "die", "das", "den", "dein", "deine", "euer", "eure", "ihre",
+    "unser", "unsere", "jemand", "alle", "man", "dieser", "diese", "dieses", "denn", "schon", "noch", "eigentlich",
+    "wirklich",
 ];
 
-const GERMAN_NOT_ASKING: &[&str] =
-    &["wie gesagt", "wie besprochen", "wie vereinbart", "was für ein", "würde ich", "würden wir", "könnte ich", "machen wir", "das ist", "die ist", "kann ich machen", "mache ich", "geht das", "hätte ich", "haben wir", "müssen wir", "sollten wir", "gehen wir", "nehmen wir", "wollen wir", "kann das", "ist das", "wird das", "muss ich", "soll das", "will ich", "möchte ich", "werden wir", "können wir", "ist der", "macht ihr", "kommen sie", "schicken sie", "nehmen sie", "machen sie", "gehen sie"];
+#[rustfmt::skip]
+const GERMAN_NOT_ASKING: &[&str] = &[
+    "wie gesagt", "wie besprochen", "wie vereinbart", "was für ein", "würde ich", "könnte ich", "hätte ich",
+    "machen wir", "gehen wir", "nehmen wir", "kann ich machen", "mache ich", "kommen sie", "schicken sie",
+    "nehmen sie", "machen sie", "gehen sie",
+];
 
-const HOW_MANY: &[&str] = &["many", "much", "long", "often", "soon", "far", "viel", "viele", "lange", "oft", "weit", "bald", "hoch", "teuer"];
+#[rustfmt::skip]
+const HOW_MANY: &[&str] = &[
+    "many", "much", "long", "often", "soon", "far", "viel", "viele", "lange", "oft", "weit", "bald", "hoch", "teuer",
+];
 
-const HESITATION: &[&str] = &["um", "uh", "hmm", "hm", "well", "so", "äh", "ähm", "mhm", "also", "tja", "naja", "na", "oh"];
+#[rustfmt::skip]
+const HESITATION: &[&str] = &[
+    "um", "uh", "hmm", "hm", "well", "so", "äh", "ähm", "mhm", "also", "tja", "naja", "na", "oh",
+];
 
 /// Say something without answering.
+#[rustfmt::skip]
 const EVASIONS: &[&str] = &[
-    "i do not know", "do not know", "no idea", "good question", "not sure", "i am not sure", "let me check", "i would have to check", "i have no idea", "ask me later",
-    "das weiß ich nicht", "weiß ich nicht", "ich weiß es nicht", "ich weiß nicht", "keine ahnung", "gute frage", "da muss ich nachsehen", "da müsste ich", "bin mir nicht sicher", "ich bin nicht sicher", "das muss ich nachsehen", "kann ich nicht sagen", "das kann ich nicht sagen",
+    "i do not know", "do not know", "no idea", "good question", "not sure", "i am not sure", "let me check",
+    "i would have to check", "i have no idea", "ask me later", "das weiß ich nicht", "weiß ich nicht",
+    "ich weiß es nicht", "ich weiß nicht", "keine ahnung", "gute frage", "da muss ich nachsehen", "da müsste ich",
+    "bin mir nicht sicher", "ich bin nicht sicher", "das muss ich nachsehen", "kann ich nicht sagen",
+    "das kann ich nicht sagen",
 ];

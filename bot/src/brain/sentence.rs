@@ -129,13 +129,18 @@ pub(super) fn goes_on(tokens: &[Token], cut: Cut) -> bool {
 }
 
 /// Words that end no sentence.
+#[rustfmt::skip]
 const DANGLING: &[&str] = &[
-    "the", "a", "an", "my", "your", "our", "their", "to", "of", "for", "with", "by", "from", "and", "or", "but", "because",
-    "if", "will", "would", "should", "could", "must", "need", "going", "until", "before", "next", "i", "we", "der", "die",
-    "den", "dem", "des", "ein", "eine", "einen", "einem", "einer", "mein", "meine", "unser", "unsere", "zum", "zur",
-    "und", "oder", "aber", "weil", "dass", "wenn", "für", "bis", "ich", "wir", "werde", "muss", "müssen", "sollte",
-    "nächste", "nächsten", "könntest", "kannst", "bitte",
+    "the", "a", "an", "my", "your", "our", "their", "to", "of", "for", "with", "by", "from", "and", "or", "but",
+    "because", "if", "will", "would", "should", "could", "must", "need", "going", "until", "before", "next", "i",
+    "we", "der", "die", "den", "dem", "des", "ein", "eine", "einen", "einem", "einer", "mein", "meine", "unser",
+    "unsere", "zum", "zur", "und", "oder", "aber", "weil", "dass", "wenn", "für", "bis", "ich", "wir", "werde",
+    "muss", "müssen", "sollte", "nächste", "nächsten", "könntest", "kannst", "bitte",
 ];
 
 /// What turns a statement into a question for approval.
-const TAGS: &[&str] = &["okay", "ok", "right", "yeah", "yes", "all", "alright", "is", "that", "fine", "good", "ja", "oder", "gut", "nicht", "wahr", "ne", "gell", "passt", "das", "so"];
+#[rustfmt::skip]
+const TAGS: &[&str] = &[
+    "okay", "ok", "right", "yeah", "yes", "all", "alright", "is", "that", "fine", "good", "ja", "oder", "gut",
+    "nicht", "wahr", "ne", "gell", "passt", "das", "so",
+];

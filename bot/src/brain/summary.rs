@@ -106,7 +106,8 @@ impl Summarizer {
             }
             chosen.push(candidate);
         }
-        let mut sentences: Vec<SummarySentence> = chosen.into_iter().map(|candidate| candidate.sentence.clone()).collect();
+        let mut sentences: Vec<SummarySentence> =
+            chosen.into_iter().map(|candidate| candidate.sentence.clone()).collect();
         sentences.sort_by_key(|sentence| (sentence.evidence.span.start, sentence.evidence.span.end));
         sentences
     }
@@ -179,6 +180,7 @@ const LONGEST: usize = 48;
 const LENGTH: usize = 1600;
 
 /// Words that say nothing about the subject. Sorted.
+#[rustfmt::skip]
 const STOP_WORDS: &[&str] = &[
     "aber", "about", "actually", "after", "again", "all", "alles", "als", "also", "and", "any", "anything", "are",
     "auch", "auf", "aus", "back", "because", "been", "before", "bei", "being", "bin", "bis", "bist", "bit", "bitte",

@@ -96,8 +96,7 @@ fn push_word(tokens: &mut Vec<Token>, bare: &str, span: Span, utterance: Utteran
         norm.retain(|c| c != '.');
     }
     let (first, second) = take_apart(&norm).unwrap_or((norm, ""));
-    let token =
-        Token { norm: first, text: bare.to_owned(), stop: Stop::None, capital, quoted: false, span, utterance };
+    let token = Token { norm: first, text: bare.to_owned(), stop: Stop::None, capital, quoted: false, span, utterance };
     let rest = (!second.is_empty()).then(|| Token {
         norm: second.to_owned(),
         text: String::new(),
@@ -116,7 +115,9 @@ fn take_apart(norm: &str) -> Option<(String, &'static str)> {
     if !norm.contains('\'') {
         return None;
     }
-    for (ending, second) in [("n't", "not"), ("'ll", "will"), ("'re", "are"), ("'ve", "have"), ("'m", "am"), ("'d", "would")] {
+    for (ending, second) in
+        [("n't", "not"), ("'ll", "will"), ("'re", "are"), ("'ve", "have"), ("'m", "am"), ("'d", "would")]
+    {
         if let Some(first) = norm.strip_suffix(ending)
             && !first.is_empty()
         {
@@ -171,49 +172,41 @@ fn char_len(text: &str) -> usize {
 
 /// "p.m", "z.b": single letters between dots.
 fn is_dotted_abbreviation(norm: &str) -> bool {
-    norm.contains('.') && norm.split('.').all(|part| part.chars().count() == 1 && !part.starts_with(|c: char| c.is_ascii_digit()))
+    norm.contains('.')
+        && norm.split('.').all(|part| part.chars().count() == 1 && !part.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 const OPENING: [char; 4] = ['"', '„', '“', '«'];
 const CLOSING: [char; 4] = ['"', '“', '”', '»'];
 
 /// Contractions whose first half is not simply what stands before the apostrophe, and those written without.
+#[rustfmt::skip]
 const WHOLE_CONTRACTIONS: &[(&str, &str, &str)] = &[
-    ("won't", "will", "not"),
-    ("wont", "will", "not"),
-    ("can't", "can", "not"),
-    ("cannot", "can", "not"),
-    ("cant", "can", "not"),
-    ("shan't", "shall", "not"),
-    ("let's", "let", "us"),
-    ("lets", "let", "us"),
-    ("gonna", "going", "to"),
-    ("gotta", "got", "to"),
-    ("wanna", "want", "to"),
-    ("dont", "do", "not"),
-    ("doesnt", "does", "not"),
-    ("didnt", "did", "not"),
-    ("isnt", "is", "not"),
-    ("shouldnt", "should", "not"),
-    ("wouldnt", "would", "not"),
-    ("havent", "have", "not"),
-    ("im", "i", "am"),
-    ("ive", "i", "have"),
-    ("youre", "you", "are"),
-    ("theyre", "they", "are"),
-    ("whats", "what", "is"),
-    ("thats", "that", "is"),
+    ("won't", "will", "not"), ("wont", "will", "not"), ("can't", "can", "not"), ("cannot", "can", "not"),
+    ("cant", "can", "not"), ("shan't", "shall", "not"), ("let's", "let", "us"), ("lets", "let", "us"),
+    ("gonna", "going", "to"), ("gotta", "got", "to"), ("wanna", "want", "to"), ("dont", "do", "not"),
+    ("doesnt", "does", "not"), ("didnt", "did", "not"), ("isnt", "is", "not"), ("shouldnt", "should", "not"),
+    ("wouldnt", "would", "not"), ("havent", "have", "not"), ("im", "i", "am"), ("ive", "i", "have"),
+    ("youre", "you", "are"), ("theyre", "they", "are"), ("whats", "what", "is"), ("thats", "that", "is"),
 ];
 
 /// Words after which 's is "is" rather than a genitive.
-const TAKES_IS: &[&str] = &["it", "that", "what", "who", "there", "here", "he", "she", "where", "how", "when"];
+#[rustfmt::skip]
+const TAKES_IS: &[&str] = &[
+    "it", "that", "what", "who", "there", "here", "he", "she", "where", "how", "when",
+];
 
 /// German verbs and words that swallow "es".
-const TAKES_ES: &[&str] =
-    &["geht", "gibt", "hab", "habe", "mach", "mache", "macht", "war", "wär", "wie", "ist", "nehm", "schick", "ich", "du", "wir", "wenn"];
+#[rustfmt::skip]
+const TAKES_ES: &[&str] = &[
+    "geht", "gibt", "hab", "habe", "mach", "mache", "macht", "war", "wär", "wie", "ist", "nehm", "schick", "ich",
+    "du", "wir", "wenn",
+];
 
+#[rustfmt::skip]
 const ABBREVIATIONS: &[&str] = &[
-    "dr", "mr", "mrs", "ms", "prof", "hr", "fr", "zb", "bzw", "ca", "inkl", "evtl", "ggf", "dh", "ua", "vs", "nr", "eg", "ie",
+    "dr", "mr", "mrs", "ms", "prof", "hr", "fr", "zb", "bzw", "ca", "inkl", "evtl", "ggf", "dh", "ua", "vs", "nr",
+    "eg", "ie",
 ];
 
 const MERIDIEMS: &[&str] = &["am", "pm", "usw", "etc"];

@@ -44,7 +44,8 @@ impl Conversation {
 
     /// The same, with a reason why the final ends.
     pub(crate) fn say_cut(&mut self, speaker: &str, text: &str, language: Option<&str>, cut: Cut) -> Vec<Output> {
-        let participant = PEOPLE.iter().position(|name| name.starts_with(speaker)).map(|at| ParticipantId(at as u64 + 1));
+        let participant =
+            PEOPLE.iter().position(|name| name.starts_with(speaker)).map(|at| ParticipantId(at as u64 + 1));
         let words = words(text, self.now_ms);
         self.now_ms += 300 * words.len() as u64 + 500;
         let utterance = UtteranceId(self.utterances);
@@ -90,15 +91,25 @@ pub(crate) fn items(outputs: &[Output]) -> Vec<ActionItem> {
 
 /// The decisions among `outputs`.
 pub(crate) fn decisions(outputs: &[Output]) -> Vec<Decision> {
-    outputs.iter().filter_map(|output| if let Output::Decided(decision) = output { Some(decision.clone()) } else { None }).collect()
+    outputs
+        .iter()
+        .filter_map(|output| if let Output::Decided(decision) = output { Some(decision.clone()) } else { None })
+        .collect()
 }
 
 /// The questions among `outputs`.
 pub(crate) fn questions(outputs: &[Output]) -> Vec<Question> {
-    outputs.iter().filter_map(|output| if let Output::Asked(question) = output { Some(question.clone()) } else { None }).collect()
+    outputs
+        .iter()
+        .filter_map(|output| if let Output::Asked(question) = output { Some(question.clone()) } else { None })
+        .collect()
 }
 
 /// The lines of a table that are neither empty nor comments, cut at tabs.
 pub(crate) fn rows(table: &str) -> Vec<Vec<&str>> {
-    table.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(|line| line.split('\t').collect()).collect()
+    table
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| line.split('\t').collect())
+        .collect()
 }

@@ -35,7 +35,17 @@ pub(super) fn weekday(word: &str) -> Option<Weekday> {
 pub(super) fn month(word: &str) -> Option<i8> {
     super::month_among(
         [
-            "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+            "january",
+            "february",
+            "march",
+            "april",
+            "may",
+            "june",
+            "july",
+            "august",
+            "september",
+            "october",
+            "november",
             "december",
         ],
         word,
@@ -45,7 +55,10 @@ pub(super) fn month(word: &str) -> Option<i8> {
 /// "yesterday", "last week", "two days ago"; and habits ("on Fridays"), which are no day either.
 fn past(text: &Text, at: usize) -> Option<Named> {
     let word = text.word(at);
-    if word == "yesterday" || word.strip_suffix('s').and_then(weekday).is_some() || word.strip_suffix("'s").and_then(weekday).is_some() {
+    if word == "yesterday"
+        || word.strip_suffix('s').and_then(weekday).is_some()
+        || word.strip_suffix("'s").and_then(weekday).is_some()
+    {
         return Named::not_due(at + 1);
     }
     if text.is(at, &["last", "past", "previous"]) {
@@ -60,7 +73,10 @@ fn past(text: &Text, at: usize) -> Option<Named> {
 
 /// "end of day", "EOD tomorrow", "close of business on Friday".
 fn end_of_day(text: &Text, at: usize) -> Option<Named> {
-    let end = text.skip(at, &["end of the day", "end of day", "end of business", "close of business", "end of play", "eod", "cob"]);
+    let end = text.skip(
+        at,
+        &["end of the day", "end of day", "end of business", "close of business", "end of play", "eod", "cob"],
+    );
     if end == at {
         return None;
     }
@@ -77,7 +93,9 @@ fn day(text: &Text, at: usize) -> Option<Named> {
     match text.word(at) {
         "today" | "tonight" => return Named::day(at + 1, Some(calendar.today)),
         "tomorrow" => return Named::day(at + 1, super::plus_days(calendar.today, 1)),
-        "this" if text.is(at + 1, &["morning", "afternoon", "evening"]) => return Named::day(at + 2, Some(calendar.today)),
+        "this" if text.is(at + 1, &["morning", "afternoon", "evening"]) => {
+            return Named::day(at + 2, Some(calendar.today));
+        }
         "later" if text.word(at + 1) == "today" => return Named::day(at + 2, Some(calendar.today)),
         "noon" | "midday" | "lunchtime" | "midnight" | "lunch" => return Named::if_due(at + 1, Some(calendar.today)),
         _ => {}
@@ -123,7 +141,11 @@ fn on_weekday(text: &Text, at: usize) -> Option<Named> {
 fn week_ahead(text: &Text, at: usize) -> Option<(usize, i32)> {
     let at = text.skip(at, &["of the", "of", "in the", "the"]);
     let (end, ahead) = [
-        ("week after next", 2), ("following week", 1), ("next week", 1), ("coming week", 1), ("this week", 0),
+        ("week after next", 2),
+        ("following week", 1),
+        ("next week", 1),
+        ("coming week", 1),
+        ("this week", 0),
         ("this coming week", 1),
     ]
     .into_iter()
@@ -169,7 +191,8 @@ fn part(text: &Text, at: usize) -> Option<Named> {
     let calendar = text.calendar;
     if let Some(end) = ["weekend", "next weekend", "this weekend"].iter().find_map(|phrase| text.phrase(at, phrase)) {
         let ahead = i32::from(text.word(at) == "next");
-        let before = at > 0 && text.is(at - 1 - usize::from(at > 1 && text.word(at - 1) == "the"), &["by", "before", "until"]);
+        let before =
+            at > 0 && text.is(at - 1 - usize::from(at > 1 && text.word(at - 1) == "the"), &["by", "before", "until"]);
         return Named::day(end, calendar.in_week(ahead, if before { Weekday::Friday } else { Weekday::Sunday }));
     }
     let (part, end) = match text.word(at) {
@@ -280,9 +303,15 @@ fn quarter(text: &Text, at: usize) -> Option<(u32, usize)> {
 }
 
 fn feast(text: &Text, at: usize) -> Option<Named> {
-    let (end, month, day) = [("christmas eve", 12, 24), ("christmas", 12, 25), ("new year's eve", 12, 31), ("new year's", 1, 1), ("new year", 1, 1)]
-        .into_iter()
-        .find_map(|(phrase, month, day)| Some((text.phrase(at, phrase)?, month, day)))?;
+    let (end, month, day) = [
+        ("christmas eve", 12, 24),
+        ("christmas", 12, 25),
+        ("new year's eve", 12, 31),
+        ("new year's", 1, 1),
+        ("new year", 1, 1),
+    ]
+    .into_iter()
+    .find_map(|(phrase, month, day)| Some((text.phrase(at, phrase)?, month, day)))?;
     Named::if_due(end, text.calendar.month_day(month, day, None))
 }
 
@@ -318,7 +347,21 @@ fn clock(text: &Text, at: usize) -> Option<usize> {
 
 /// "tomorrow morning", "Friday at noon", "Monday by 5 pm", "Friday at the latest".
 fn time_of_day(text: &Text, end: usize) -> usize {
-    let mut end = text.skip(end, &["morning", "afternoon", "evening", "night", "noon", "at noon", "at lunchtime", "eod", "end of day", "close of business"]);
+    let mut end = text.skip(
+        end,
+        &[
+            "morning",
+            "afternoon",
+            "evening",
+            "night",
+            "noon",
+            "at noon",
+            "at lunchtime",
+            "eod",
+            "end of day",
+            "close of business",
+        ],
+    );
     let at = text.skip(end, &["at", "by", "before", "around"]);
     if at > end
         && let Some(after) = clock(text, at)
@@ -329,7 +372,8 @@ fn time_of_day(text: &Text, end: usize) -> usize {
 }
 
 fn count(text: &Text, at: usize) -> Option<(u32, usize)> {
-    for (phrase, count) in [("a couple of", 2), ("a couple", 2), ("a few", 3), ("a", 1), ("an", 1), ("the next few", 3)] {
+    for (phrase, count) in [("a couple of", 2), ("a couple", 2), ("a few", 3), ("a", 1), ("an", 1), ("the next few", 3)]
+    {
         if let Some(end) = text.phrase(at, phrase) {
             return Some((count, end));
         }
@@ -389,10 +433,15 @@ const PREPOSITIONS: &[(&str, Force)] = &[
 const NOT_DUE: &[&str] = &["after", "since", "from", "of", "starting", "about", "than"];
 
 /// What may follow "the 15th" when it is a day.
+#[rustfmt::skip]
 const AFTER_ORDINAL: &[&str] = &[
-    "please", "and", "or", "but", "so", "at", "of", "if", "i", "we", "you", "to", "with", "for", "then", "because", "in", "from", "okay",
+    "please", "and", "or", "but", "so", "at", "of", "if", "i", "we", "you", "to", "with", "for", "then", "because",
+    "in", "from", "okay",
 ];
 
-const PAST_PERIODS: &[&str] = &["week", "month", "year", "quarter", "night", "time", "weekend", "few", "two", "evening"];
+#[rustfmt::skip]
+const PAST_PERIODS: &[&str] = &[
+    "week", "month", "year", "quarter", "night", "time", "weekend", "few", "two", "evening",
+];
 
 const MERIDIEMS: &[&str] = &["am", "pm", "o'clock", "oclock", "sharp", "a m", "p m"];

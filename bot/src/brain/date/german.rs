@@ -36,7 +36,17 @@ pub(super) fn month(word: &str) -> Option<i8> {
         "juno" => Some(6),
         _ => super::month_among(
             [
-                "januar", "februar", "märz", "april", "mai", "juni", "juli", "august", "september", "oktober", "november",
+                "januar",
+                "februar",
+                "märz",
+                "april",
+                "mai",
+                "juni",
+                "juli",
+                "august",
+                "september",
+                "oktober",
+                "november",
                 "dezember",
             ],
             word,
@@ -104,7 +114,11 @@ fn relative(text: &Text, end: usize, from: Date) -> Option<Named> {
 
 /// "guten Morgen" and "am Morgen" are not tomorrow.
 fn is_tomorrow(text: &Text, at: usize) -> bool {
-    at == 0 || !text.is(at - 1, &["guten", "am", "jeden", "der", "den", "einen", "schönen", "heute", "diesen", "dieser", "gestern"])
+    at == 0
+        || !text.is(
+            at - 1,
+            &["guten", "am", "jeden", "der", "den", "einen", "schönen", "heute", "diesen", "dieser", "gestern"],
+        )
 }
 
 /// "Freitag", "nächsten Freitag", "Freitag nächster Woche", "Freitag, den 3. März", "Freitag in zwei Wochen".
@@ -173,7 +187,8 @@ fn bare_ordinal(text: &Text, at: usize) -> Option<Named> {
 
 /// A day of a month as an ordinal: "dritten", "3." or, before a month, "3".
 fn ordinal(text: &Text, at: usize) -> Option<u32> {
-    let digits = || text.word(at).parse().ok().filter(|_| text.tokens.get(at).is_some_and(|token| token.text.len() <= 2));
+    let digits =
+        || text.word(at).parse().ok().filter(|_| text.tokens.get(at).is_some_and(|token| token.text.len() <= 2));
     number::german_ordinal(text.word(at)).or_else(digits).filter(|day| (1..=31).contains(day))
 }
 
@@ -194,7 +209,10 @@ fn part(text: &Text, at: usize) -> Option<Named> {
     if text.word(weekend) == "wochenende" {
         let before = at > 0 && text.is(at - 1, &["zum", "bis", "vorm"]);
         let weeks = ahead.map_or(0, |ahead| if ahead == Adjective::Coming { 0 } else { ahead.periods() });
-        return Named::day(weekend + 1, calendar.in_week(weeks, if before { Weekday::Friday } else { Weekday::Sunday }));
+        return Named::day(
+            weekend + 1,
+            calendar.in_week(weeks, if before { Weekday::Friday } else { Weekday::Sunday }),
+        );
     }
     let part = match text.word(at) {
         "ende" => Part::End,
@@ -226,7 +244,15 @@ fn part(text: &Text, at: usize) -> Option<Named> {
 fn ahead(text: &Text, at: usize) -> Option<Named> {
     let leading = text.skip(
         at,
-        &["innerhalb der nächsten", "innerhalb von", "innerhalb", "binnen", "in den nächsten", "in den kommenden", "in"],
+        &[
+            "innerhalb der nächsten",
+            "innerhalb von",
+            "innerhalb",
+            "binnen",
+            "in den nächsten",
+            "in den kommenden",
+            "in",
+        ],
     );
     if leading == at {
         return None;
@@ -322,7 +348,8 @@ fn clock_then_day(text: &Text, at: usize) -> Option<Named> {
 fn clock(text: &Text, at: usize) -> Option<usize> {
     let at = text.skip(at, &["halb", "viertel vor", "viertel nach", "dreiviertel"]);
     let word = text.word(at);
-    let hours = word.split_once([':', '.']).map_or_else(|| number::german_cardinal(word), |(hours, _)| hours.parse().ok());
+    let hours =
+        word.split_once([':', '.']).map_or_else(|| number::german_cardinal(word), |(hours, _)| hours.parse().ok());
     let in_day = hours.is_some_and(|hours| hours <= 24);
     (in_day && text.word(at + 1) == "uhr").then(|| text.skip(at + 2, &["dreißig", "fünfzehn", "30", "15", "45"]))
 }
@@ -405,7 +432,10 @@ fn adjective(word: &str) -> Option<Adjective> {
 
 /// Which of `stems` the word is an inflected form of.
 fn inflected<'a>(word: &str, stems: &[&'a str]) -> Option<&'a str> {
-    stems.iter().copied().find(|stem| word.strip_prefix(stem).is_some_and(|ending| ["e", "en", "er", "em", "es"].contains(&ending)))
+    stems
+        .iter()
+        .copied()
+        .find(|stem| word.strip_prefix(stem).is_some_and(|ending| ["e", "en", "er", "em", "es"].contains(&ending)))
 }
 
 /// What the words before a day make of it, longest first.
@@ -453,17 +483,28 @@ const PREPOSITIONS: &[(&str, Force)] = &[
 ];
 
 /// After these words nothing is due on the day.
-const NOT_DUE: &[&str] = &["nach dem", "nach", "seit dem", "seit", "ab dem", "ab", "vom", "von der", "von", "seit der"];
+#[rustfmt::skip]
+const NOT_DUE: &[&str] = &[
+    "nach dem", "nach", "seit dem", "seit", "ab dem", "ab", "vom", "von der", "von", "seit der",
+];
 
-const TIMES_OF_DAY: &[&str] =
-    &["früh", "vormittag", "mittag", "nachmittag", "abend", "nacht", "morgen", "vormittags", "nachmittags", "abends", "mittags"];
+#[rustfmt::skip]
+const TIMES_OF_DAY: &[&str] = &[
+    "früh", "vormittag", "mittag", "nachmittag", "abend", "nacht", "morgen", "vormittags", "nachmittags", "abends",
+    "mittags",
+];
 
-const PAST_PERIODS: &[&str] = &["woche", "wochen", "monat", "monate", "jahr", "quartal", "mal", "tage", "tagen", "nacht", "wochenende", "sitzung"];
+#[rustfmt::skip]
+const PAST_PERIODS: &[&str] = &[
+    "woche", "wochen", "monat", "monate", "jahr", "quartal", "mal", "tage", "tagen", "nacht", "wochenende", "sitzung",
+];
 
 /// Nouns that an ordinal counts instead of days.
+#[rustfmt::skip]
 const NOT_AFTER_ORDINAL: &[&str] = &[
-    "stock", "kapitel", "punkt", "mal", "platz", "geburtstag", "etage", "folie", "quartal", "version", "seite", "teil",
-    "schritt", "uhr", "prozent", "euro", "leute", "personen", "stelle", "satz", "fall", "blick", "entwurf", "termin", "tag", "woche",
+    "stock", "kapitel", "punkt", "mal", "platz", "geburtstag", "etage", "folie", "quartal", "version", "seite",
+    "teil", "schritt", "uhr", "prozent", "euro", "leute", "personen", "stelle", "satz", "fall", "blick", "entwurf",
+    "termin", "tag", "woche",
 ];
 
 /// Parts of periods in one word.

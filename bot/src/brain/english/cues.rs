@@ -90,6 +90,9 @@ const fn asking(cue: Cue) -> Cue {
     Cue { asks: true, ..cue }
 }
 
+/// No words at all: the verb itself asks.
+pub(super) static IMPERATIVE: Cue = duty("", Work, 0.7);
+
 pub(super) const CUES: &[Cue] = &[
     // Promises.
     promise("i will", Verb, 0.9),
