@@ -20,7 +20,7 @@ use crate::{
 
 /// A whole answer.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Body {
+pub(super) enum Body {
     /// `application/json`.
     Json(Value),
     /// `text/plain`, or `text/vtt` for WebVTT.
@@ -28,7 +28,7 @@ pub enum Body {
 }
 
 /// The answer to a request without `stream`.
-pub fn whole(transcript: &Transcript, params: &Params) -> Body {
+pub(super) fn whole(transcript: &Transcript, params: &Params) -> Body {
     match params.format {
         ResponseFormat::Json => Body::Json(plain(transcript, params)),
         ResponseFormat::VerboseJson => Body::Json(verbose(transcript, params)),
@@ -40,7 +40,7 @@ pub fn whole(transcript: &Transcript, params: &Params) -> Body {
 }
 
 /// What a stream says of one segment; `index` counts segments from 0 as they are sent.
-pub fn event(segment: &Segment, index: usize, speakers: Speakers, params: &Params) -> Value {
+pub(super) fn event(segment: &Segment, index: usize, speakers: Speakers, params: &Params) -> Value {
     if params.format == ResponseFormat::DiarizedJson {
         return speaker_segment(segment, index, speakers);
     }
@@ -53,7 +53,7 @@ pub fn event(segment: &Segment, index: usize, speakers: Speakers, params: &Param
 }
 
 /// The last event of a stream. `text` is what the deltas said, in the order in which they were sent.
-pub fn done(transcript: &Transcript, text: &str, sent: &[Word], params: &Params) -> Value {
+pub(super) fn done(transcript: &Transcript, text: &str, sent: &[Word], params: &Params) -> Value {
     let mut event = json!({
         "type": "transcript.text.done", "text": text, "languages": languages(transcript), "usage": usage(transcript),
     });

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// A refusal, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub(super) struct Refusal {
     /// Decides which exception the client's SDK raises.
     pub status: StatusCode,
     /// For the person who reads it: what is wrong and what would be right.
@@ -25,7 +25,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// A field's value is wrong: 400.
-    pub fn value(param: &str, code: &str, message: impl Into<String>) -> Self {
+    pub(super) fn value(param: &str, code: &str, message: impl Into<String>) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
             message: message.into(),
@@ -36,12 +36,12 @@ impl Refusal {
     }
 
     /// The request as a whole is wrong: `status`, usually 400.
-    pub fn request(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+    pub(super) fn request(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), param: None, code: Some(code.to_owned()), retry_after_s: None }
     }
 
     /// No such model: 404.
-    pub fn model(name: &str) -> Self {
+    pub(super) fn model(name: &str) -> Self {
         let name: String = name.chars().take(100).collect();
         Self {
             status: StatusCode::NOT_FOUND,
@@ -53,7 +53,7 @@ impl Refusal {
     }
 
     /// The body: the same in a response and in the middle of a stream.
-    pub fn body(&self) -> Value {
+    pub(super) fn body(&self) -> Value {
         let kind = match self.status {
             StatusCode::UNAUTHORIZED => "authentication_error",
             StatusCode::FORBIDDEN => "permission_error",

@@ -14,11 +14,11 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWriteExt;
 
 use super::openai_error::Refusal;
-use crate::transcribe::Source;
+use crate::{socket::IDLE_TIMEOUT, transcribe::Source};
 
 /// What was uploaded.
 #[derive(Debug)]
-pub struct Form {
+pub(super) struct Form {
     /// Text fields in the order in which they came.
     pub fields: Vec<(String, String)>,
     /// The recording.
@@ -29,7 +29,7 @@ pub struct Form {
 ///
 /// # Errors
 /// 400 when the form is broken or holds no file, 413 when something is too large.
-pub async fn read(mut multipart: Multipart, file_bytes_max: u64) -> Result<Form, Refusal> {
+pub(super) async fn read(mut multipart: Multipart, file_bytes_max: u64) -> Result<Form, Refusal> {
     let mut fields = Vec::new();
     let mut file = None;
     let mut too_large = None;
@@ -124,7 +124,15 @@ async fn text(field: &mut Field<'_>) -> Result<Option<String>, Refusal> {
 }
 
 async fn chunk(field: &mut Field<'_>) -> Result<Option<Bytes>, Refusal> {
-    field.chunk().await.map_err(|error| broken(&error))
+    // A client that stops in the middle would hold its place for ever.
+    match tokio::time::timeout(IDLE_TIMEOUT, field.chunk()).await {
+        Ok(chunk) => chunk.map_err(|error| broken(&error)),
+        Err(_) => Err(Refusal::request(
+            StatusCode::REQUEST_TIMEOUT,
+            "timeout",
+            format!("Nothing of the upload came for {} seconds.", IDLE_TIMEOUT.as_secs()),
+        )),
+    }
 }
 
 fn broken(error: &MultipartError) -> Refusal {

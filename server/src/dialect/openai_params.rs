@@ -9,7 +9,7 @@ use asr::recognizer::{Hints, Info};
 use super::openai_error::Refusal;
 
 /// Model names of OpenAI that the server's recognizer answers to.
-pub const ALIASES: [&str; 6] = [
+pub(super) const ALIASES: [&str; 6] = [
     "whisper-1",
     "gpt-transcribe",
     "gpt-4o-transcribe",
@@ -20,7 +20,7 @@ pub const ALIASES: [&str; 6] = [
 
 /// What the client asks for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Params {
+pub(super) struct Params {
     /// Shape of the answer.
     pub format: ResponseFormat,
     /// Whether segments are sent as they arrive.
@@ -41,7 +41,7 @@ pub struct Params {
 
 /// The values of `response_format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResponseFormat {
+pub(super) enum ResponseFormat {
     /// `{"text", …}`.
     Json,
     /// Plain text.
@@ -62,7 +62,7 @@ impl Params {
     ///
     /// # Errors
     /// A 400 that names the field, or 404 for a model that is not here.
-    pub fn parse(fields: &[(String, String)], engine: &Info) -> Result<Self, Refusal> {
+    pub(super) fn parse(fields: &[(String, String)], engine: &Info) -> Result<Self, Refusal> {
         let one = |name: &str| fields.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let list = |name: &str| -> Vec<&str> {
             let indexed = |key: &str| {
@@ -111,7 +111,7 @@ impl Params {
 }
 
 /// Every name that the server answers to, its recognizer's own first.
-pub fn models(engine: &Info) -> impl Iterator<Item = &str> {
+pub(super) fn models(engine: &Info) -> impl Iterator<Item = &str> {
     std::iter::once(engine.model.as_str()).chain(ALIASES)
 }
 

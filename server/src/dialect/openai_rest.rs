@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 
+use asr::pool::Ears;
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, FromRequest, Multipart, Path, Request, State},
@@ -63,7 +64,7 @@ impl From<&ApiError> for Refusal {
 async fn transcriptions(State(app): State<App>, request: Request) -> Result<Response, Refusal> {
     // The place is taken before the upload is read: a full server says so at once.
     let place = app.admission().stream().map_err(|error| Refusal::from(&error))?;
-    let ears = app.ears().map_err(|error| Refusal::from(&ApiError::from(error)))?;
+    let ears = ears(&app)?;
     let multipart = Multipart::from_request(request, &()).await.map_err(|rejection| {
         Refusal::request(
             StatusCode::BAD_REQUEST,
@@ -104,7 +105,7 @@ async fn transcriptions(State(app): State<App>, request: Request) -> Result<Resp
 
 /// Every recognizer here writes down what is said in the language in which it is said, Whisper included.
 async fn translations(State(app): State<App>) -> Result<Response, Refusal> {
-    let ears = app.ears().map_err(|error| Refusal::from(&ApiError::from(error)))?;
+    let ears = ears(&app)?;
     Err(Refusal::request(
         StatusCode::BAD_REQUEST,
         "unsupported_operation",
@@ -116,17 +117,21 @@ async fn translations(State(app): State<App>) -> Result<Response, Refusal> {
 }
 
 async fn models(State(app): State<App>) -> Result<Json<Value>, Refusal> {
-    let info = app.ears().map_err(|error| Refusal::from(&ApiError::from(error)))?.info();
+    let info = ears(&app)?.info();
     let data: Vec<Value> = openai_params::models(info).map(|name| describe(name, info)).collect();
     Ok(Json(json!({"object": "list", "data": data})))
 }
 
 async fn model(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
-    let info = app.ears().map_err(|error| Refusal::from(&ApiError::from(error)))?.info();
+    let info = ears(&app)?.info();
     openai_params::models(info)
         .find(|name| *name == id)
         .map(|name| Json(describe(name, info)))
         .ok_or_else(|| Refusal::model(&id))
+}
+
+fn ears(app: &App) -> Result<&Ears, Refusal> {
+    app.ears().map_err(|missing| Refusal::from(&ApiError::from(&missing)))
 }
 
 fn describe(name: &str, engine: &asr::recognizer::Info) -> Value {
