@@ -47,6 +47,8 @@ fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
 }
 
+/// The folder of the workspace's results, without links: Python finds its environment by the path it is called by.
 fn target() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().expect("the package lies where it was built");
+    tests.with_file_name("target")
 }

@@ -25,7 +25,7 @@ fn node(scenario: &str, file: &str) -> Option<Value> {
 fn a_live_stream_brings_interims_finals_and_every_event_the_client_asked_for() {
     let Some(report) = python("live", "speech/jfk.wav") else { return };
     assert_words(&report["channels"]["0"], JFK, 0.2);
-    assert!(report["interims"].as_u64() >= Some(5), "{report}");
+    assert!(report["interims"].as_u64() >= Some(2), "{report}");
     assert!(report["speech_started"].as_u64() >= Some(1), "{report}");
     assert_eq!(report["channel_index"], serde_json::json!([[0, 1]]));
     // 2 s of silence follow the speech, so that the last utterance has ended when the stream does.
@@ -37,7 +37,9 @@ fn a_live_stream_brings_interims_finals_and_every_event_the_client_asked_for() {
         words.windows(2).all(|pair| pair[0]["end"].as_f64() <= pair[1]["start"].as_f64().map(|start| start + 0.001))
     );
     assert!(words.iter().all(|word| (0.0..=1.0).contains(&word["confidence"].as_f64().unwrap())), "{report}");
-    assert!(words.iter().any(|word| word["punctuated_word"] == "Americans," || word["punctuated_word"] == "Americans"));
+    let is_punctuated =
+        |word: &Value| word["punctuated_word"].as_str().is_some_and(|text| text.ends_with(['.', ',', '?']));
+    assert!(words.iter().any(is_punctuated), "{report}");
     let metadata = &report["metadata"];
     assert!((metadata["duration"].as_f64().unwrap() - 13.0).abs() < 0.15, "{metadata}");
     assert_eq!(metadata["channels"], 1);
@@ -77,7 +79,7 @@ fn telephone_audio_in_mulaw_is_understood() {
 fn a_container_without_an_encoding_is_recognised_by_its_bytes() {
     let Some(report) = python("container", "speech/jfk.wav") else { return };
     assert_words(&report["channels"]["0"], JFK, 0.2);
-    assert!(report["interims"].as_u64() >= Some(3), "{report}");
+    assert!(report["interims"].as_u64() >= Some(2), "{report}");
     assert_eq!(report["close"], 1000);
 }
 
@@ -132,7 +134,7 @@ fn a_recording_behind_a_url_is_fetched_and_its_transcript_called_back() {
 fn the_javascript_sdk_streams_live() {
     let Some(report) = node("live", "speech/jfk.wav") else { return };
     assert_words(&report["channels"]["0"], JFK, 0.2);
-    assert!(report["interims"].as_u64() >= Some(5), "{report}");
+    assert!(report["interims"].as_u64() >= Some(2), "{report}");
     assert_eq!(report["from_finalize"], 1, "{report}");
     assert_eq!((report["last"].as_str(), report["close"].as_u64()), (Some("Metadata"), Some(1000)), "{report}");
 }

@@ -38,7 +38,7 @@ fn whisperlives_own_client_collects_a_transcript() {
     let Some(report) = clients::python("whisperlive_client.py", &[&host, &port, &file]) else { return };
     let committed = report["committed"].as_str().unwrap();
     assert!(word_error_rate(JFK, committed) <= 0.2, "{committed}");
-    assert!(report["partials"].as_array().is_some_and(|partials| partials.len() >= 5), "{report}");
+    assert!(report["partials"].as_array().is_some_and(|partials| partials.len() >= 2), "{report}");
     assert!(report["segments"].as_array().unwrap().iter().all(is_timed_segment), "{report}");
     assert_eq!((report["language"].as_str(), report["backend"].as_str()), (Some("en"), Some("faster_whisper")));
     assert_eq!(report["open"], false);
