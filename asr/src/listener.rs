@@ -252,11 +252,12 @@ impl Listener {
         };
         let until = (utterance.speech_until + TAIL_SAMPLES).clamp(utterance.segment.start(), utterance.segment.end());
         let mut from = utterance.segment.start();
-        if is_open && !is_final {
-            if let Some(cut) = utterance.cut_to_try() {
-                utterance.tried_at = utterance.segment.end();
-                from = cut;
-            }
+        if is_open
+            && !is_final
+            && let Some(cut) = utterance.cut_to_try()
+        {
+            utterance.tried_at = utterance.segment.end();
+            from = cut;
         }
         utterance.decoded_until = utterance.segment.end();
         let range = (from - utterance.segment.start()) as usize..(until - utterance.segment.start()) as usize;
@@ -272,7 +273,7 @@ impl Listener {
     /// Takes the answer to a job, and what it cost the worker.
     pub fn decoded(&mut self, job: u64, answer: Result<Hypothesis, Error>, cost: Duration) {
         let Some(flight) = self.in_flight.take_if(|flight| flight.job == job) else { return };
-        if let Ok(_) = &answer {
+        if answer.is_ok() {
             self.pace.learn(flight.until - flight.from, cost);
         }
         let closing = self.closing.front().is_some_and(|closing| closing.utterance.id == flight.utterance);

@@ -4,7 +4,7 @@
 //! cost says, so that latency, stability and word error rate come out the same on every machine.
 
 use std::{
-    sync::atomic::AtomicBool,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -100,10 +100,8 @@ pub fn rehearse(
             }
         }
         drain(at, &mut listener, &mut done);
-        if running.as_ref().is_some_and(|(_, _, job, _)| job.abort.load(std::sync::atomic::Ordering::Relaxed)) {
-            if let Some((_, _, job, _)) = running.take() {
-                listener.decoded(job.id, Err(Error::Aborted), Duration::ZERO);
-            }
+        if let Some((_, _, job, _)) = running.take_if(|(_, _, job, _)| job.abort.load(Ordering::Relaxed)) {
+            listener.decoded(job.id, Err(Error::Aborted), Duration::ZERO);
         }
         if running.is_none()
             && let Some(job) = listener.take_job(began + at)

@@ -19,7 +19,8 @@ fn packages_depend_only_along_the_arrows() {
     let packages: BTreeSet<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
     for (name, allowed) in ARROWS {
         let path = root().join(name).join("Cargo.toml");
-        let manifest: toml::Table = fs::read_to_string(&path).expect("every package has a manifest").parse().expect("valid TOML");
+        let manifest: toml::Table =
+            fs::read_to_string(&path).expect("every package has a manifest").parse().expect("valid TOML");
         for table in ["dependencies", "dev-dependencies", "build-dependencies"] {
             let Some(toml::Value::Table(dependencies)) = manifest.get(table) else { continue };
             for dependency in dependencies.keys().filter(|dependency| packages.contains(dependency.as_str())) {
@@ -31,8 +32,10 @@ fn packages_depend_only_along_the_arrows() {
 
 #[test]
 fn every_package_of_the_workspace_has_its_arrows() {
-    let manifest: toml::Table =
-        fs::read_to_string(root().join("Cargo.toml")).expect("the workspace has a manifest").parse().expect("valid TOML");
+    let manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml"))
+        .expect("the workspace has a manifest")
+        .parse()
+        .expect("valid TOML");
     let members: BTreeSet<&str> = manifest["workspace"]["members"]
         .as_array()
         .expect("a list")
@@ -53,8 +56,14 @@ fn only_one_file_knows_each_young_library() {
     for (package, crate_name, file) in [("asr", "ort::", "asr/src/onnx.rs")] {
         for path in sources(&root().join(package).join("src")) {
             let text = fs::read_to_string(&path).expect("a source is text");
-            let known = text.lines().any(|line| line.trim_start().starts_with("use ort") || line.contains(&format!(" {crate_name}")));
-            assert!(!known || path.ends_with(Path::new(file).strip_prefix(package).expect("inside")), "{} knows {crate_name}", path.display());
+            let known = text
+                .lines()
+                .any(|line| line.trim_start().starts_with("use ort") || line.contains(&format!(" {crate_name}")));
+            assert!(
+                !known || path.ends_with(Path::new(file).strip_prefix(package).expect("inside")),
+                "{} knows {crate_name}",
+                path.display()
+            );
         }
     }
 }

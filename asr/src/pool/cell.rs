@@ -81,6 +81,7 @@ struct Outbox {
 }
 
 /// What `ears` takes from the inbox next.
+#[expect(clippy::large_enum_variant, reason = "returned by value and taken apart at once, never stored")]
 pub(super) enum Next {
     /// A window, of which so many samples are real and the rest are zero.
     Window([f32; WINDOW_SAMPLES], usize),
