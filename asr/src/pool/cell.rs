@@ -61,8 +61,6 @@ struct Inbox {
 pub(super) struct Ear {
     pub(super) listener: Listener,
     pub(super) voice: Voice,
-    /// When the newest window was taken from the inbox.
-    pub(super) heard_at: Instant,
     /// Its place in the line for workers.
     pub(super) due: Option<Instant>,
 }
@@ -105,7 +103,6 @@ impl Cell {
             ear: Mutex::new(Ear {
                 listener: Listener::new(config, shared.info.window_max_s),
                 voice: Voice::default(),
-                heard_at: super::now(),
                 due: None,
             }),
             outbox: Mutex::default(),

@@ -86,7 +86,6 @@ pub(super) fn run(shared: &Shared, mut silero: Silero) {
             let mut ear = window.cell.ear();
             window.voice.calm.heard(window.rms, window.scored.then_some(window.speech));
             ear.voice = window.voice;
-            ear.heard_at = at;
             ear.listener.hear(&window.samples[..window.real], window.speech, at);
             window.cell.publish(&mut ear, at);
             drop(ear);

@@ -77,7 +77,6 @@ pub(super) fn run(shared: &Shared, recognizer: &dyn Recognizer, mut decoder: Box
             cell.publish(&mut ear, taken_at);
             continue;
         };
-        let heard_at = ear.heard_at;
         drop(ear);
 
         let answer = catch_unwind(AssertUnwindSafe(|| decoder.decode(&job.audio, &cell.hints, &job.abort)))
@@ -93,9 +92,6 @@ pub(super) fn run(shared: &Shared, recognizer: &dyn Recognizer, mut decoder: Box
         }
         let stage = if job.is_final { "asr_final" } else { "asr_partial" };
         metrics::histogram!("harmony_stage_seconds", "stage" => stage).record(done_at - taken_at);
-        if cell.live {
-            metrics::histogram!("harmony_stage_seconds", "stage" => "ear_to_text").record(done_at - heard_at);
-        }
 
         let mut ear = cell.ear();
         ear.listener.decoded(job.id, answer, done_at - taken_at);

@@ -67,11 +67,11 @@ impl Progress {
     }
 
     /// Measures how long ago the sound that an event rests on arrived.
-    fn came_out(&self, stage: &'static str, span: Span, now: Instant) {
+    fn came_out(&self, span: Span, now: Instant) {
         let arrived = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).at(span.end.samples(EAR_HZ));
         if let Some(arrived) = arrived {
             let lag = now.saturating_duration_since(arrived);
-            telemetry::stage(stage, lag);
+            telemetry::stage("ear_to_text", lag);
             self.lag_plus_one
                 .store(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX - 1).saturating_add(1), Ordering::Release);
         }
@@ -184,9 +184,8 @@ impl Lane {
         let mut is_read = true;
         while let Some(event) = self.events.next().await {
             match &event {
-                Event::Partial { span, .. } => self.progress.came_out("asr_partial", *span, self.clock.now()),
-                Event::Final { span, words, .. } if !words.is_empty() => {
-                    self.progress.came_out("asr_final", *span, self.clock.now());
+                Event::Partial { span, words, .. } | Event::Final { span, words, .. } if !words.is_empty() => {
+                    self.progress.came_out(*span, self.clock.now());
                 }
                 _ => {}
             }
