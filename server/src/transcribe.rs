@@ -140,9 +140,12 @@ pub enum Update {
     Done(Box<Transcript>),
 }
 
+/// The events of one lane, each with the lane's index.
+type LaneEvents = Pin<Box<dyn Stream<Item = (usize, Event)> + Send>>;
+
 /// A transcription under way.
 pub struct Running {
-    heard: SelectAll<Pin<Box<dyn Stream<Item = (usize, Event)> + Send>>>,
+    heard: SelectAll<LaneEvents>,
     progress: Option<watch::Receiver<f64>>,
     feeder: Option<JoinHandle<feed::Fed>>,
     began: Instant,
@@ -251,7 +254,7 @@ impl Running {
 
     /// Every stream has ended: because all was fed, or because feeding failed.
     async fn end(&mut self) -> Option<Result<Update, TranscribeError>> {
-        let fed = match (&mut self.feeder).as_mut()?.await {
+        let fed = match self.feeder.as_mut()?.await {
             Ok(fed) => fed,
             Err(_) => feed::Fed { failed: Some(TranscribeError::Closing), ..feed::Fed::default() },
         };

@@ -103,7 +103,7 @@ fn verbose(transcript: &Transcript, params: &Params) -> Value {
 fn verbose_segment(id: usize, segment: &Segment) -> Value {
     let speech = segment.speech();
     let text = segment.text();
-    let logprob_sum: f64 = segment.words.iter().map(|word| logprob(word)).sum();
+    let logprob_sum: f64 = segment.words.iter().map(logprob).sum();
     json!({
         "id": id,
         // Whisper counts frames of 10 ms.

@@ -40,7 +40,7 @@ pub(super) async fn read(mut multipart: Multipart, file_bytes_max: u64) -> Resul
             match spool(&mut field, file_bytes_max).await? {
                 Spooled::Kept(source) => file = Some(source),
                 Spooled::TooLarge => {
-                    too_large = Some((name, format!("The file is larger than {file_bytes_max} bytes.")))
+                    too_large = Some((name, format!("The file is larger than {file_bytes_max} bytes.")));
                 }
             }
         } else if fields.len() < FIELDS_MAX {

@@ -247,7 +247,7 @@ fn chunking(fields: &[(String, String)], ignored: &mut Vec<&'static str>) -> Res
 fn language(one: Option<&str>, several: &[&str], engine: &Info) -> Result<Option<String>, Refusal> {
     if let Some(tag) = one.filter(|tag| !tag.is_empty()) {
         let code = iso_639_1("language", tag)?;
-        return match engine.languages.iter().any(|known| *known == code) {
+        return match engine.languages.contains(&code) {
             true => Ok(Some(code)),
             false => Err(unknown_language("language", &code, engine)),
         };
