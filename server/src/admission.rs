@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use crate::error::ApiError;
 
@@ -54,6 +55,12 @@ impl Admission {
         self.streams.places.close();
     }
 
+    /// Waits until no stream is listened to any more; only after [`Admission::drain`] does that last.
+    pub async fn streams_gone(&self) {
+        self.streams.holders.close();
+        self.streams.holders.wait().await;
+    }
+
     /// Whether [`Admission::drain`] was called.
     pub fn is_draining(&self) -> bool {
         self.streams.places.is_closed()
@@ -77,22 +84,26 @@ impl Admission {
 
 /// A place; dropping it frees it.
 #[derive(Debug)]
-pub struct Place(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
+    _holder: TaskTrackerToken,
+}
 
 #[derive(Clone, Debug)]
 struct Gate {
     places: Arc<Semaphore>,
+    holders: TaskTracker,
     max: usize,
 }
 
 impl Gate {
     fn new(max: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(max)), max }
+        Self { places: Arc::new(Semaphore::new(max)), holders: TaskTracker::new(), max }
     }
 
     fn enter(&self, what: &str) -> Result<Place, ApiError> {
         match self.places.clone().try_acquire_owned() {
-            Ok(permit) => Ok(Place(permit)),
+            Ok(permit) => Ok(Place { _permit: permit, _holder: self.holders.token() }),
             Err(tokio::sync::TryAcquireError::Closed) => Err(ApiError::draining()),
             Err(tokio::sync::TryAcquireError::NoPermits) => {
                 Err(ApiError::full(format!("all {} {what} are taken", self.max))

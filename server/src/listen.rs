@@ -2,9 +2,16 @@
 //!
 //! Each connection has a place and a task. A connection past the limit is told so in one line of HTTP and
 //! closed, so that a flood cannot take the places of those who are in. Headers must arrive within a deadline.
+//! A WebSocket is a connection until it closes: its place and its part in the drain belong to the TCP stream.
 //! [`serve`] returns when the shutdown has been asked for and the connections have ended, or the grace is over.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -17,10 +24,13 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::{TcpListener, TcpStream},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 use tower::Service as _;
 
 use crate::admission::{Admission, Place};
@@ -42,7 +52,8 @@ pub async fn serve(
         match accepted {
             Ok((stream, peer)) => match admission.connection() {
                 Some(place) => {
-                    tasks.spawn(connection(stream, peer, router.clone(), shutdown.clone(), place));
+                    let held = Held { stream, _place: place, _open: tasks.token() };
+                    tasks.spawn(connection(held, peer, router.clone(), shutdown.clone()));
                 }
                 None => {
                     tasks.spawn(refuse(stream));
@@ -62,9 +73,9 @@ pub async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdown: CancellationToken, _place: Place) {
+async fn connection(held: Held, peer: SocketAddr, router: Router, shutdown: CancellationToken) {
     // Small messages must not wait for one another: words are small.
-    let _ = stream.set_nodelay(true);
+    let _ = held.stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -74,7 +85,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdow
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN).max_buf_size(HEADER_BYTES_MAX);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(HTTP2_STREAMS_MAX);
-    let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let served = builder.serve_connection_with_upgrades(TokioIo::new(held), service);
     tokio::pin!(served);
     let ended = tokio::select! {
         ended = &mut served => ended,
@@ -88,6 +99,50 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdow
     }
 }
 
+/// A TCP stream with its place. Whoever holds the stream holds the place: the connection first, and after an
+/// upgrade the WebSocket.
+struct Held {
+    stream: TcpStream,
+    _place: Place,
+    _open: TaskTrackerToken,
+}
+
+impl AsyncRead for Held {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Held {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
 /// Tells a connection for which there is no place so, without reading what it wants.
 async fn refuse(mut stream: TcpStream) {
     let told = async {
@@ -96,7 +151,7 @@ async fn refuse(mut stream: TcpStream) {
         // Closing with unread bytes would reset the connection before the client has read the refusal.
         let mut unread = [0; 1_024];
         while stream.read(&mut unread).await? > 0 {}
-        Ok::<_, std::io::Error>(())
+        Ok::<_, io::Error>(())
     };
     // A client that does not take the refusal is closed on.
     let _ = tokio::time::timeout(REFUSE_WITHIN, told).await;

@@ -1,8 +1,8 @@
 //! The end of the server: a signal, a drain with a deadline, and a second signal for those in a hurry.
 //!
 //! On SIGTERM or Ctrl-C nothing new is taken (503 with `Retry-After`; `/readyz` says so), sockets are told to
-//! finish, last words become final and are sent, rooms give their summary, and the process ends. Connections
-//! that are still open after [`GRACE`] are dropped.
+//! finish, last words become final, rooms give their summary, and whoever reads their events reads it to the
+//! end. Connections that are still open after [`GRACE`] are dropped.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::app::App;
 /// after thirty.
 pub const GRACE: Duration = Duration::from_secs(20);
 
-/// Waits for a signal, then begins to drain `app`; a second signal ends the process at once.
+/// Waits for a signal, then drains `app` and returns; a second signal ends the process at once.
 ///
 /// # Errors
 /// When the process cannot listen for signals.
@@ -25,8 +25,8 @@ pub async fn on_signal(app: App) -> std::io::Result<()> {
         _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
         _ = interrupt.recv() => tracing::info!("interrupted: draining; once more ends at once"),
     }
-    begin(&app);
     tokio::select! {
+        () = drain(&app) => return Ok(()),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -34,16 +34,18 @@ pub async fn on_signal(app: App) -> std::io::Result<()> {
     std::process::exit(1);
 }
 
-/// Begins to drain: nobody gets in, everybody who is in is told to finish.
-pub fn begin(app: &App) {
+/// Lets nobody in, tells everybody who is in to finish, waits for the last words, and closes the rooms.
+pub async fn drain(app: &App) {
     app.admission().drain();
     app.shutdown().cancel();
-}
-
-/// Closes every room, so that summaries are given and readers come to their end.
-pub async fn close_rooms(app: &App) {
+    if tokio::time::timeout(LAST_WORDS, app.admission().streams_gone()).await.is_err() {
+        tracing::warn!(streams = app.admission().streams_taken(), "streams were still open when rooms had to close");
+    }
     for room in app.rooms().list() {
         app.rooms().take(room.id());
         room.close().await;
     }
 }
+
+/// How long last words may take; the rest of the grace is for summaries and for readers to take them.
+const LAST_WORDS: Duration = Duration::from_secs(15);

@@ -135,7 +135,7 @@ impl Local {
 
     /// Drains, as on a signal, and waits for the end.
     pub async fn drain(self) {
-        shutdown::begin(&self.app);
+        shutdown::drain(&self.app).await;
         // The serving task neither panics nor is cancelled.
         let _ = self.serving.await;
     }

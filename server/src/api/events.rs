@@ -2,7 +2,8 @@
 //!
 //! The client holds the cursor: `since=SEQ` (or `Last-Event-ID`) is the last event it has seen, and everything
 //! after it follows. Each client is read for at its own pace, one batch in hand; a client that is so slow that
-//! the log has moved on is closed with the number to resume from. Nothing it does holds up the room.
+//! the log has moved on is closed with the number to resume from. Nothing it does holds up the room. When the
+//! server drains, its rooms close, and readers read them to their end.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -58,7 +59,7 @@ async fn follow(State(app): State<App>, RoomOf(room): RoomOf, request: Request) 
     }
     if accepts_event_stream(&parts.headers) {
         let cursor = last_event_id(&parts.headers).or(since);
-        return Ok(as_server_sent(room.follow(cursor), shutdown));
+        return Ok(as_server_sent(room.follow(cursor)));
     }
     Err(ApiError::new(
         StatusCode::UPGRADE_REQUIRED,
@@ -72,23 +73,22 @@ async fn follow(State(app): State<App>, RoomOf(room): RoomOf, request: Request) 
 enum End {
     RoomClosed,
     FellOff(FellOff),
-    Draining,
     ClientGone,
     ClientSilent,
     Refused(u16, &'static str),
 }
 
 async fn over_socket(mut socket: WebSocket, mut follower: Follower, shutdown: CancellationToken) {
-    let end = send_events(&mut socket, &mut follower, &shutdown).await;
+    let end = send_events(&mut socket, &mut follower).await;
     match end {
+        End::RoomClosed if shutdown.is_cancelled() => {
+            let reason = format!("the server is shutting down; resume={}", follower.cursor());
+            socket::close(socket, close_code::RESTART, &reason).await;
+        }
         End::RoomClosed => socket::close(socket, close_code::NORMAL, "the room is closed").await,
         End::FellOff(fell_off) => {
             tracing::info!(resume = fell_off.resume, "a reader of events was too slow and was closed");
             socket::close(socket, FELL_OFF, &format!("resume={}", fell_off.resume)).await;
-        }
-        End::Draining => {
-            let reason = format!("the server is shutting down; resume={}", follower.cursor());
-            socket::close(socket, close_code::RESTART, &reason).await;
         }
         End::Refused(code, reason) => socket::close(socket, code, reason).await,
         End::ClientSilent => socket::close(socket, close_code::POLICY, "no answer to a ping").await,
@@ -96,7 +96,7 @@ async fn over_socket(mut socket: WebSocket, mut follower: Follower, shutdown: Ca
     }
 }
 
-async fn send_events(socket: &mut WebSocket, follower: &mut Follower, shutdown: &CancellationToken) -> End {
+async fn send_events(socket: &mut WebSocket, follower: &mut Follower) -> End {
     let mut ping = tokio::time::interval(PING_EVERY);
     let mut unanswered = 0;
     loop {
@@ -130,39 +130,34 @@ async fn send_events(socket: &mut WebSocket, follower: &mut Follower, shutdown: 
                     return End::ClientGone;
                 }
             },
-            () = shutdown.cancelled() => return End::Draining,
         }
     }
 }
 
-fn as_server_sent(follower: Follower, shutdown: CancellationToken) -> Response {
+fn as_server_sent(follower: Follower) -> Response {
     struct Reading {
         follower: Follower,
         ready: std::vec::IntoIter<Arc<Published>>,
         is_over: bool,
     }
     let start = Reading { follower, ready: Vec::new().into_iter(), is_over: false };
-    let events = stream::unfold((start, shutdown), |(mut reading, shutdown)| async move {
+    let events = stream::unfold(start, |mut reading| async move {
         if reading.is_over {
             return None;
         }
         if let Some(event) = reading.ready.next() {
-            return Some((Ok::<_, Infallible>(server_sent(&event)), (reading, shutdown)));
+            return Some((Ok::<_, Infallible>(server_sent(&event)), reading));
         }
-        let batch = tokio::select! {
-            batch = reading.follower.next(BATCH_MAX) => batch,
-            () = shutdown.cancelled() => return None,
-        };
-        match batch {
+        match reading.follower.next(BATCH_MAX).await {
             Ok(events) => {
                 reading.ready = events.into_iter();
                 let event = reading.ready.next()?;
-                Some((Ok(server_sent(&event)), (reading, shutdown)))
+                Some((Ok(server_sent(&event)), reading))
             }
             Err(fell_off) => {
                 reading.is_over = true;
                 let data = serde_json::json!({"type": "resume", "since": fell_off.resume}).to_string();
-                Some((Ok(Sse::default().event("resume").data(data)), (reading, shutdown)))
+                Some((Ok(Sse::default().event("resume").data(data)), reading))
             }
         }
     });

@@ -75,13 +75,13 @@ pub async fn run(_args: Args, config: Config) -> Result<ExitCode, Error> {
     let ears = tokio::task::spawn_blocking(move || engine::start(&loading)).await??;
     announce(address, &ears);
     let app = App::new(config, ears, keys)?;
-    let signals = tokio::spawn(shutdown::on_signal(app.clone()));
+    let draining = tokio::spawn(shutdown::on_signal(app.clone()));
     let tidying = tokio::spawn(tidy(app.clone()));
     let router = app::router(app.clone());
     listen::serve(listener, router, app.admission(), app.shutdown().clone(), shutdown::GRACE).await;
-    shutdown::close_rooms(&app).await;
+    // Rooms may still be closing when the last connection has gone; what takes longer than the grace is left.
+    let _ = tokio::time::timeout(shutdown::GRACE, draining).await;
     tidying.abort();
-    signals.abort();
     tracing::info!("drained; goodbye");
     Ok(ExitCode::SUCCESS)
 }
