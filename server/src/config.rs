@@ -223,7 +223,7 @@ impl Config {
         // A variable that is not UTF-8 cannot be one of ours: every name and value that is taken is text.
         let variables =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self::parse(file.unwrap_or(Path::new("harmony.toml")), &text, variables)
+        Self::parse(file.unwrap_or_else(|| Path::new("harmony.toml")), &text, variables)
     }
 
     /// The configuration that `text` (of the file `name`) and `variables` describe; variables win.

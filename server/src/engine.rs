@@ -144,7 +144,7 @@ fn moonshine(store: &Store, asr: &Asr, library: &Library) -> Result<Arc<dyn Reco
         return Err(Unusable::Unknown { model: other.to_owned() }.into());
     }
     let files = store.moonshine()?;
-    let folder = files.encoder.parent().unwrap_or(store.dir());
+    let folder = files.encoder.parent().unwrap_or_else(|| store.dir());
     Ok(Arc::new(Moonshine::load(library, folder)?))
 }
 

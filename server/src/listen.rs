@@ -158,7 +158,7 @@ async fn refuse(mut stream: TcpStream) {
 }
 
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 5\r\nconnection: close\r\n\
-content-length: 110\r\n\r\n{\"error\":{\"code\":\"full\",\"message\":\"all connections are taken\",\"hint\":\"try again shortly, or reuse connections\"}}";
+content-length: 112\r\n\r\n{\"error\":{\"code\":\"full\",\"message\":\"all connections are taken\",\"hint\":\"try again shortly, or reuse connections\"}}";
 
 /// A client sends its headers at once; this is for the slowest network, not for those who trickle.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);

@@ -191,6 +191,18 @@ fn the_binary_refuses_the_open_network_without_keys_and_unknown_keys_with_their_
     assert_eq!(refusal.lines().count(), 1, "{refusal}");
 }
 
+#[test]
+fn the_binary_drains_on_sigterm_and_ends_with_success() {
+    let empty = tempfile::tempdir().unwrap();
+    let options = server::Options { config: &models_in(empty.path()), ..Default::default() };
+    let mut server = server::Server::start(options).unwrap();
+    // A connection that says nothing must not hold up the end.
+    let _silent = std::net::TcpStream::connect(server.address()).unwrap();
+    server.terminate();
+    assert!(server.wait().success(), "{}", server.log());
+    assert!(server.log().contains("draining") && server.log().contains("drained"), "{}", server.log());
+}
+
 async fn get(local: &Local, path: &str) -> (u16, Value) {
     let response = reqwest_client().get(format!("{}{path}", local.base_url())).send().await.unwrap();
     let status = response.status().as_u16();

@@ -96,7 +96,7 @@ impl Arrivals {
             return None;
         }
         let index = self.0.partition_point(|(end, _)| *end < end_sample);
-        self.0.get(index).or(self.0.back()).map(|(_, at)| *at)
+        self.0.get(index).or_else(|| self.0.back()).map(|(_, at)| *at)
     }
 }
 
