@@ -20,6 +20,7 @@ use std::{
 };
 
 use media::{frame::EAR_HZ, time::MediaTime};
+use tokio::sync::Notify;
 
 use self::cell::{Cell, INBOX_SAMPLES};
 use crate::{
@@ -103,6 +104,8 @@ struct Shared {
     ready: ears::Ready,
     wanted: worker::Wanted,
     closing: AtomicBool,
+    /// Wakes whoever waits for a stream when the ears stop.
+    stopped: Notify,
     streams: AtomicUsize,
     next_stream: AtomicU64,
     partials_dropped: AtomicU64,
@@ -116,6 +119,7 @@ impl Drop for Stop {
         self.0.closing.store(true, Ordering::SeqCst);
         self.0.ready.wake_all();
         self.0.wanted.wake_all();
+        self.0.stopped.notify_waiters();
     }
 }
 
@@ -131,6 +135,7 @@ impl Ears {
             ready: ears::Ready::default(),
             wanted: worker::Wanted::default(),
             closing: AtomicBool::new(false),
+            stopped: Notify::new(),
             streams: AtomicUsize::new(0),
             next_stream: AtomicU64::new(0),
             partials_dropped: AtomicU64::new(0),
@@ -201,7 +206,7 @@ impl StreamInput {
             if samples.is_empty() {
                 return Ok(());
             }
-            self.cell.inbox_room.notified().await;
+            self.cell.changed(&self.cell.inbox_room).await;
         }
     }
 
@@ -255,7 +260,7 @@ impl StreamEvents {
             if let Some(event) = self.cell.take_out() {
                 return event;
             }
-            self.cell.outbox_news.notified().await;
+            self.cell.changed(&self.cell.outbox_news).await;
         }
     }
 

@@ -134,6 +134,21 @@ impl Cell {
         lock(&self.inbox).samples.len()
     }
 
+    /// Waits for `news`, or until the ears stop.
+    pub(super) async fn changed(&self, news: &Notify) {
+        let stopped = self.shared.stopped.notified();
+        // Asked after the wait has begun, so that a stop in between is not missed.
+        let mut stopped = std::pin::pin!(stopped);
+        stopped.as_mut().enable();
+        if self.shared.closing.load(Ordering::SeqCst) {
+            return;
+        }
+        tokio::select! {
+            () = news.notified() => {}
+            () = stopped => {}
+        }
+    }
+
     pub(super) fn wait_for_inbox(&self) {
         let inbox = lock(&self.inbox);
         let full = |inbox: &mut Inbox| {
@@ -155,13 +170,14 @@ impl Cell {
         self.shared.ready.add(self);
     }
 
-    /// The reader is gone: whatever is queued or being decoded is of no use.
+    /// The reader is gone: whatever is queued or being decoded is of no use, and the place is free.
     pub(super) fn abandon(self: &Arc<Self>) {
         self.abandoned.store(true, Ordering::SeqCst);
         lock(&self.inbox).samples.clear();
         self.inbox_room.notify_one();
         self.inbox_room_blocking.notify_one();
         self.shared.wanted.forget(self);
+        self.shared.streams.fetch_sub(1, Ordering::SeqCst);
     }
 
     pub(super) fn is_abandoned(&self) -> bool {
@@ -265,12 +281,6 @@ impl Cell {
             outbox.events.is_empty() && !outbox.done && !self.shared.closing.load(Ordering::Relaxed)
         };
         let _ = self.outbox_news_blocking.wait_timeout_while(outbox, STOP_NOTICED_WITHIN, quiet);
-    }
-}
-
-impl Drop for Cell {
-    fn drop(&mut self) {
-        self.shared.streams.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

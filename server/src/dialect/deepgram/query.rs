@@ -6,7 +6,10 @@
 
 use std::time::Duration;
 
-use asr::recognizer::{Hints, Info};
+use asr::{
+    pool::StreamConfig,
+    recognizer::{Hints, Info},
+};
 use media::codec::raw::Encoding;
 
 use super::{
@@ -308,7 +311,7 @@ fn diarize(pairs: &Pairs<'_>, door: Door, multichannel: bool, warnings: &mut Vec
 
 fn endpointing(pairs: &Pairs<'_>) -> Result<Option<Duration>, BadQuery> {
     match pairs.last("endpointing") {
-        None => Ok(Some(ENDPOINTING_MIN)),
+        None => Ok(Some(Duration::from_millis(u64::from(StreamConfig::default().endpointing_ms)))),
         Some(value) if value.eq_ignore_ascii_case("false") => Ok(None),
         Some(value) if value.eq_ignore_ascii_case("true") => Ok(Some(ENDPOINTING_MIN)),
         Some(value) => {
@@ -453,7 +456,7 @@ mod tests {
         let query = parse("").unwrap();
         assert_eq!(query.audio, Audio::Container);
         assert!(!query.interim_results && !query.multichannel && !query.effects.punctuate);
-        assert_eq!(query.endpointing, Some(Duration::from_millis(200)));
+        assert_eq!(query.endpointing, Some(Duration::from_millis(300)));
         assert!(query.warnings.is_empty());
     }
 
