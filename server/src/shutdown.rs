@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
 
@@ -14,24 +14,37 @@ use crate::app::App;
 /// after thirty.
 pub const GRACE: Duration = Duration::from_secs(20);
 
-/// Waits for a signal, then drains `app` and returns; a second signal ends the process at once.
-///
-/// # Errors
-/// When the process cannot listen for signals.
-pub async fn on_signal(app: App) -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
-        _ = interrupt.recv() => tracing::info!("interrupted: draining; once more ends at once"),
+/// The signals that end the server. Caught from [`Signals::catch`] on, so catch them before saying that the
+/// server is there: a supervisor may be quick.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Begins to catch them.
+    ///
+    /// # Errors
+    /// When the process cannot listen for signals.
+    pub fn catch() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    tokio::select! {
-        () = drain(&app) => return Ok(()),
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+
+    /// Waits for one, then drains `app` and returns; a second ends the process at once.
+    pub async fn drain(mut self, app: App) {
+        tokio::select! {
+            _ = self.terminate.recv() => tracing::info!("SIGTERM: draining"),
+            _ = self.interrupt.recv() => tracing::info!("interrupted: draining; once more ends at once"),
+        }
+        tokio::select! {
+            () = drain(&app) => return,
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        tracing::warn!("a second signal: ending at once");
+        std::process::exit(1);
     }
-    tracing::warn!("a second signal: ending at once");
-    std::process::exit(1);
 }
 
 /// Lets nobody in, tells everybody who is in to finish, waits for the last words, and closes the rooms.

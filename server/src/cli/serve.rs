@@ -14,7 +14,9 @@ use crate::{
     auth::keys::{self, KeyRing},
     config::Config,
     engine::{self, NoEars},
-    listen, shutdown, telemetry,
+    listen,
+    shutdown::{self, Signals},
+    telemetry,
 };
 
 /// Arguments of `harmony serve`; everything else is in the configuration.
@@ -53,6 +55,9 @@ pub enum Error {
     /// The platform's certificates cannot be read.
     #[error("cannot make an HTTP client: {0}")]
     Client(#[from] reqwest::Error),
+    /// The process could not be ended in good order.
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[source] std::io::Error),
     /// The loading thread broke.
     #[error("the recognizer could not be loaded: {0}")]
     Loading(#[from] tokio::task::JoinError),
@@ -73,9 +78,10 @@ pub async fn run(_args: Args, config: Config) -> Result<ExitCode, Error> {
     let listener = TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })?;
     let loading = config.clone();
     let ears = tokio::task::spawn_blocking(move || engine::start(&loading)).await??;
+    let signals = Signals::catch().map_err(Error::Signals)?;
     announce(address, &ears);
     let app = App::new(config, ears, keys)?;
-    let draining = tokio::spawn(shutdown::on_signal(app.clone()));
+    let draining = tokio::spawn(signals.drain(app.clone()));
     let tidying = tokio::spawn(tidy(app.clone()));
     let router = app::router(app.clone());
     listen::serve(listener, router, app.admission(), app.shutdown().clone(), shutdown::GRACE).await;
