@@ -5,6 +5,7 @@ pub mod client;
 pub mod clients;
 pub mod fixture;
 pub mod latency;
+pub mod netem;
 pub mod rehearsal;
 pub mod scripted;
 pub mod server;
