@@ -1,0 +1,289 @@
+//! How long a tick of the engine works: 200 G.711 legs that echo, on one core.
+//!
+//! Budgets: 200 legs (decode, graph, encode) p99.9 ≤ 1 ms of work in a tick of 10 ms, and no overrun in a minute
+//! of real time. Each leg is a room of its own: mu-law bytes in, gain, meter, mix-minus, mu-law bytes out. The dearer
+//! graphs (48 kHz mixing with resampling both ways, ears, noise suppression) are shown without a budget. Work
+//! is wall time; on a busy machine it holds the time of whoever else ran, so the processor time per tick stands
+//! beside it. `HARMONY_BENCH_MINUTE=1` adds the minute of real time.
+
+use std::time::{Duration, Instant};
+
+use benches::{Budgets, cpu, percentile, resident_mib};
+use media::{
+    codec::g711::Law,
+    engine::{
+        TICK,
+        command::Command,
+        report::{Health, Report},
+        shard,
+        tick::{Engine, Reports},
+    },
+    graph::{
+        build::{Graph, GraphError},
+        node::{Inputs, Node, Outputs, Ports, Status, Tick, mono},
+        nodes::{denoise::Denoise, gain::Gain, level::Level, mixer::Mixer, resample::Resample, tap::tap},
+    },
+    id::RoomId,
+    ring::{Reader, Writer, ring},
+};
+
+const LEGS: u64 = 200;
+
+/// Bytes of a tick at 8 kHz.
+const TICK_BYTES: usize = 80;
+
+/// Ticks that are measured: half a minute of sound.
+const TICKS: usize = 3_000;
+
+/// Ticks before that, to warm caches up.
+const WARM_UP_TICKS: usize = 200;
+
+/// What an echoing leg is made of.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// All at 8 kHz.
+    Narrow,
+    /// Mixed at 48 kHz, as in a room with a browser.
+    Wide,
+    /// Narrow, with ears at 16 kHz.
+    Heard,
+    /// Wide, with noise suppression.
+    Denoised,
+}
+
+fn main() {
+    let mut budgets = Budgets::default();
+    if let Err(error) = run(&mut budgets) {
+        budgets.note(&error.to_string());
+        std::process::exit(1);
+    }
+    budgets.section(&format!("{} budgets missed", budgets.misses()));
+}
+
+fn run(budgets: &mut Budgets) -> Result<(), Box<dyn std::error::Error>> {
+    virtual_time(budgets, "200 G.711 legs echoing at 8 kHz", Kind::Narrow, LEGS)?;
+    virtual_time(budgets, "200 G.711 legs echoing, ears at 16 kHz", Kind::Heard, LEGS)?;
+    virtual_time(budgets, "200 G.711 legs echoing, mixed at 48 kHz", Kind::Wide, LEGS)?;
+    virtual_time(budgets, "10 G.711 legs echoing, mixed at 48 kHz, noise suppressed", Kind::Denoised, 10)?;
+    if std::env::var_os("HARMONY_BENCH_MINUTE").is_some() {
+        real_time(budgets)?;
+    }
+    Ok(())
+}
+
+/// As fast as it goes: the work of a tick.
+fn virtual_time(budgets: &mut Budgets, title: &str, kind: Kind, legs: u64) -> Result<(), Box<dyn std::error::Error>> {
+    budgets.section(title);
+    let before_mib = resident_mib();
+    let (mut shard, mut ends) = shard(now());
+    let mut far_ends = Vec::new();
+    for leg in 0..legs {
+        let (mut graph, far_end) = echo(kind)?;
+        let command = Command::Open { room: RoomId(leg), schedule: Box::new(graph.build()?) };
+        ends.commands.push(command).map_err(|_| "the ring of commands holds a room per leg")?;
+        far_ends.push(far_end);
+    }
+    let (mut work_us, mut used) = (Vec::with_capacity(TICKS), Duration::ZERO);
+    for tick in 0..WARM_UP_TICKS + TICKS {
+        far_ends.iter_mut().enumerate().for_each(|(leg, far_end)| far_end.send(tick, leg));
+        if tick == WARM_UP_TICKS {
+            used = cpu();
+        }
+        let began = now();
+        shard.tick(shard.deadline());
+        if tick >= WARM_UP_TICKS {
+            work_us.push(began.elapsed().as_secs_f64() * 1e6);
+        }
+        while ends.reports.pop().is_some() {}
+    }
+    let used = cpu() - used;
+    let echoed: u64 = far_ends.iter_mut().map(FarEnd::echoed).sum();
+    if echoed < (TICKS as u64) * legs * 9 / 10 {
+        return Err(format!("{echoed} of {} ticks were echoed", TICKS as u64 * legs).into());
+    }
+    budgets.figure("work of a tick, p50", percentile(&work_us, 50) / 1e3, "ms");
+    budgets.figure("work of a tick, p99", percentile(&work_us, 99) / 1e3, "ms");
+    let tail = per_mille(&work_us, 999) / 1e3;
+    match kind {
+        Kind::Narrow => budgets.at_most("work of a tick, p99.9", tail, 1.0, "ms"),
+        _ => budgets.figure("work of a tick, p99.9", tail, "ms"),
+    }
+    budgets.figure("work of a tick, max", per_mille(&work_us, 1_000) / 1e3, "ms");
+    let sound = TICK.as_secs_f64() * TICKS as f64;
+    budgets.figure(
+        "processor time per leg, feeding it included",
+        used.as_secs_f64() / sound / legs as f64 * 100.0,
+        "%",
+    );
+    budgets.figure("memory per leg", (resident_mib() - before_mib) * 1_024.0 / legs as f64, "KiB");
+    Ok(())
+}
+
+/// A minute on the engine's own thread.
+fn real_time(budgets: &mut Budgets) -> Result<(), Box<dyn std::error::Error>> {
+    budgets.section("200 G.711 legs echoing at 8 kHz, a minute of real time");
+    let (engine, mut reports) = Engine::start(1)?;
+    let mut far_ends = Vec::new();
+    for leg in 0..LEGS {
+        let (mut graph, far_end) = echo(Kind::Narrow)?;
+        engine.try_send(Command::Open { room: RoomId(leg), schedule: Box::new(graph.build()?) })?;
+        far_ends.push(far_end);
+    }
+    let used = cpu();
+    let began = now();
+    let mut last = Health::default();
+    let (mut work, mut late) = (Duration::ZERO, Duration::ZERO);
+    let mut tick = 0;
+    while began.elapsed() < Duration::from_secs(60) {
+        let due = began + TICK * tick as u32;
+        std::thread::park_timeout(due.saturating_duration_since(now()));
+        if now() < due {
+            continue;
+        }
+        far_ends.iter_mut().enumerate().for_each(|(leg, far_end)| far_end.send(tick, leg));
+        tick += 1;
+        if let Some(health) = reports.first_mut().and_then(latest) {
+            last = health;
+            (work, late) = (work.max(health.work_max), late.max(health.lateness_max));
+        }
+    }
+    let used = cpu() - used;
+    budgets.at_most("ticks that began after the next was due", last.overruns as f64, 0.0, "");
+    budgets.figure("ticks", last.ticks as f64, "");
+    budgets.figure("latest start of a tick", late.as_secs_f64() * 1e3, "ms");
+    budgets.figure("longest work of a tick", work.as_secs_f64() * 1e3, "ms");
+    budgets.figure("processor time per leg, feeding it included", used.as_secs_f64() / 60.0 / LEGS as f64 * 100.0, "%");
+    Ok(())
+}
+
+fn latest(reports: &mut Reports) -> Option<Health> {
+    std::iter::from_fn(|| reports.poll())
+        .filter_map(|report| match report {
+            Report::Health(health) => Some(health),
+            _ => None,
+        })
+        .last()
+}
+
+/// The graph of one leg that hears itself: two inputs of a mix-minus, of which the leg is one and its echo
+/// comes out of the other.
+fn echo(kind: Kind) -> Result<(Graph, FarEnd), GraphError> {
+    let (bytes_in, bytes) = ring(64);
+    let (echoed, echo) = ring(64);
+    let room_hz = if matches!(kind, Kind::Wide | Kind::Denoised) { 48_000 } else { 8_000 };
+    let mut graph = Graph::new();
+    let decode = graph.add(Decode(bytes));
+    let encode = graph.add(Encode(echoed));
+    let gain = graph.add(Gain::new(mono(room_hz), -1.0));
+    let level = graph.add(Level::new(mono(room_hz)));
+    let mixer = graph.add(Mixer::new(mono(room_hz), 2));
+    let nobody = graph.add(Mixer::new(mono(room_hz), 0));
+    if room_hz == 8_000 {
+        graph.connect(decode.port(0), gain.port(0))?;
+        graph.connect(mixer.port(1), encode.port(0))?;
+    } else {
+        let resample = |from_hz, to_hz| Resample::new(from_hz, to_hz).expect("rates of telephony");
+        let [up, down] = [graph.add(resample(8_000, room_hz)), graph.add(resample(room_hz, 8_000))];
+        graph.connect(decode.port(0), up.port(0))?;
+        match kind {
+            Kind::Denoised => {
+                let denoise = graph.add(Denoise::new());
+                graph.chain(&[up, denoise, gain])?;
+            }
+            _ => graph.connect(up.port(0), gain.port(0))?,
+        }
+        graph.connect(mixer.port(1), down.port(0))?;
+        graph.connect(down.port(0), encode.port(0))?;
+    }
+    graph.connect(gain.port(0), level.port(0))?;
+    graph.connect(gain.port(0), mixer.port(0))?;
+    graph.connect(nobody.port(0), mixer.port(1))?;
+    let mut ears = None;
+    if kind == Kind::Heard {
+        let (tap, reader) = tap();
+        let up = graph.add(Resample::new(8_000, 16_000).expect("rates of telephony"));
+        let tap = graph.add(tap);
+        graph.chain(&[decode, up, tap])?;
+        ears = Some(reader);
+    }
+    Ok((graph, FarEnd { bytes: bytes_in, echo, ears, echoed: 0 }))
+}
+
+/// The caller: says something, and counts what comes back.
+struct FarEnd {
+    bytes: Writer<[u8; TICK_BYTES]>,
+    echo: Reader<[u8; TICK_BYTES]>,
+    ears: Option<media::graph::nodes::tap::TapReader>,
+    echoed: u64,
+}
+
+impl FarEnd {
+    /// Sends a tick of a tone and takes what has come back.
+    fn send(&mut self, tick: usize, leg: usize) {
+        let sound = std::array::from_fn(|n| {
+            let phase = ((tick * TICK_BYTES + n) * (leg + 20)) % 800;
+            Law::Mu.encode((phase as f32 / 800.0 - 0.5) * 0.6)
+        });
+        // A full ring: the leg is late, and this tick is lost to it as it would be to a socket.
+        let _ = self.bytes.push(sound);
+        while let Some(bytes) = self.echo.pop() {
+            self.echoed += u64::from(bytes.iter().any(|byte| *byte != bytes[0]));
+        }
+        if let Some(ears) = &mut self.ears {
+            while ears.hear().is_some() {}
+        }
+    }
+
+    fn echoed(&mut self) -> u64 {
+        self.echoed
+    }
+}
+
+/// Mu-law from a ring.
+struct Decode(Reader<[u8; TICK_BYTES]>);
+
+impl Node for Decode {
+    fn ports(&self) -> Ports {
+        Ports::source(mono(8_000))
+    }
+
+    fn process(&mut self, _: &mut Tick<'_>, _: &Inputs<'_>, outputs: &mut Outputs<'_>) -> Status {
+        let Some(bytes) = self.0.pop() else { return Status::Silent };
+        for (out, byte) in outputs.samples(0).iter_mut().zip(bytes) {
+            *out = Law::Mu.decode(byte);
+        }
+        Status::Sounding
+    }
+}
+
+/// Mu-law into a ring.
+struct Encode(Writer<[u8; TICK_BYTES]>);
+
+impl Node for Encode {
+    fn ports(&self) -> Ports {
+        Ports::sink(mono(8_000))
+    }
+
+    fn process(&mut self, _: &mut Tick<'_>, inputs: &Inputs<'_>, _: &mut Outputs<'_>) -> Status {
+        let mut bytes = [0xff; TICK_BYTES];
+        for (byte, sample) in bytes.iter_mut().zip(inputs.samples(0)) {
+            *byte = Law::Mu.encode(*sample);
+        }
+        // The far end is slow: what it does not take is lost, as on a wire.
+        let _ = self.0.push(bytes);
+        Status::Silent
+    }
+}
+
+/// The value below which `per_mille` of a thousand lie.
+fn per_mille(values: &[f64], per_mille: usize) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let index = (sorted.len() * per_mille / 1_000).min(sorted.len().saturating_sub(1));
+    sorted.get(index).copied().unwrap_or(0.0)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,155 @@
+//! The real-time half of the graph: a flat list of steps over memory that is allocated once.
+//!
+//! Made by `Graph::build` on a control thread and dropped on one; [`Schedule::tick`], [`Schedule::adopt`] and
+//! [`Schedule::control`] run on the engine's thread and never allocate, free, lock or wait. Buffers lie in the order of
+//! the steps, so that what a node reads always lies before what it writes. A node that panics is muted: its
+//! outputs are silent from then on, the rest of the room plays.
+
+use std::{
+    any::Any,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use crate::{
+    graph::{
+        build::NodeId,
+        node::{Buffer, Content, Control, Event, Inputs, Node, Outputs, Status, Tick},
+    },
+    time::MediaTime,
+};
+
+/// Reports that one tick may leave per node; what is more is dropped and counted. Marks and levels need two.
+const EVENTS_PER_NODE: usize = 4;
+
+/// A compiled graph with its nodes, its memory and its reports.
+pub struct Schedule {
+    steps: Vec<Step>,
+    /// By rising id.
+    slots: Vec<Slot>,
+    memory: Vec<f32>,
+    contents: Vec<Content>,
+    events: Vec<(NodeId, Event)>,
+    events_dropped: u64,
+}
+
+/// One call of one node.
+pub(super) struct Step {
+    pub(super) node: NodeId,
+    pub(super) inputs: Vec<Buffer>,
+    pub(super) outputs: Vec<Buffer>,
+    /// Index of the first output among all buffers.
+    pub(super) first: usize,
+    /// Where the first output begins in memory.
+    pub(super) start: usize,
+}
+
+/// The place of one node.
+pub(super) struct Slot {
+    id: NodeId,
+    node: Option<Box<dyn Node>>,
+    /// What the node panicked with: kept, because dropping it frees, and the sign that it is mute.
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+impl Slot {
+    pub(super) fn new(id: NodeId, node: Option<Box<dyn Node>>) -> Self {
+        Self { id, node, panic: None }
+    }
+}
+
+impl Schedule {
+    pub(super) fn new(steps: Vec<Step>, slots: Vec<Slot>, samples: usize, buffers: usize) -> Self {
+        let events = Vec::with_capacity(slots.len() * EVENTS_PER_NODE);
+        Self {
+            steps,
+            slots,
+            memory: vec![0.0; samples],
+            contents: vec![Content::Silent; buffers],
+            events,
+            events_dropped: 0,
+        }
+    }
+
+    /// Runs every node once for the 10 ms that begin at `at`.
+    pub fn tick(&mut self, at: MediaTime) {
+        for step in &self.steps {
+            let (id, capacity) = (step.node, self.events.capacity());
+            let (before, rest) = self.memory.split_at_mut(step.start);
+            let (contents_before, contents) = self.contents.split_at_mut(step.first);
+            let inputs = Inputs { memory: before, contents: contents_before, ports: &step.inputs };
+            let mut outputs = Outputs {
+                memory: rest,
+                base: step.start,
+                contents: &mut contents[..step.outputs.len()],
+                first: step.first,
+                ports: &step.outputs,
+            };
+            let (events, dropped) = (&mut self.events, &mut self.events_dropped);
+            let mut report = |event| match events.len() < capacity {
+                true => events.push((id, event)),
+                false => *dropped += 1,
+            };
+            outputs.begin();
+            let slot = self.slots.binary_search_by_key(&id, |slot| slot.id).ok().map(|index| &mut self.slots[index]);
+            let Some(Slot { node: Some(node), panic: panic @ None, .. }) = slot else {
+                outputs.silence_all();
+                continue;
+            };
+            let mut tick = Tick { at, events: &mut report };
+            // A node that panicked is never called again, so nobody sees what it left half done.
+            match catch_unwind(AssertUnwindSafe(|| node.process(&mut tick, &inputs, &mut outputs))) {
+                Ok(Status::Sounding) => outputs.silence_stale(),
+                Ok(Status::Silent) => outputs.silence_all(),
+                Err(payload) => {
+                    *panic = Some(payload);
+                    outputs.silence_all();
+                    report(Event::Panicked);
+                }
+            }
+        }
+    }
+
+    /// Takes the reports since the last call, oldest first.
+    pub fn drain_events(&mut self) -> impl Iterator<Item = (NodeId, Event)> {
+        self.events.drain(..)
+    }
+
+    /// How many reports were dropped, ever.
+    pub fn events_dropped(&self) -> u64 {
+        self.events_dropped
+    }
+
+    /// Moves the nodes that both have from `old` into this schedule, which replaces it; what stays in `old` has
+    /// been removed from the graph.
+    pub fn adopt(&mut self, old: &mut Self) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.node.is_none()) {
+            if let Ok(index) = old.slots.binary_search_by_key(&slot.id, |slot| slot.id) {
+                std::mem::swap(slot, &mut old.slots[index]);
+            }
+        }
+        self.events_dropped += old.events_dropped;
+    }
+
+    /// Hands `control` to `node`; false when there is no such node, or it is mute.
+    pub fn control(&mut self, node: NodeId, control: Control) -> bool {
+        let slot = self.slots.binary_search_by_key(&node, |slot| slot.id).ok().map(|index| &mut self.slots[index]);
+        let Some(Slot { node: Some(node), panic: panic @ None, id }) = slot else { return false };
+        match catch_unwind(AssertUnwindSafe(|| node.control(control))) {
+            Ok(()) => true,
+            Err(payload) => {
+                *panic = Some(payload);
+                if self.events.len() < self.events.capacity() {
+                    self.events.push((*id, Event::Panicked));
+                }
+                false
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schedule").field("nodes", &self.slots.len()).field("samples", &self.memory.len()).finish()
+    }
+}
