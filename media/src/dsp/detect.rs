@@ -409,4 +409,43 @@ mod tests {
         assert_eq!(heard(&sound(&[Tone::Sit], 2.0, 8_000), 8_000), [Heard::Sit]);
         assert_eq!(heard(&sound(&[Tone::Beep], 2.0, 8_000), 8_000), [Heard::Beep]);
     }
+
+    #[test]
+    fn noise_twelve_db_below_a_key_does_not_hide_it() {
+        let mut seed = 1_u32;
+        let mut noise = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 8) as f32 / 8_388_608.0 - 1.0
+        };
+        for label in "159D*0#".chars() {
+            let digit = Digit::new(label).unwrap();
+            let mut press = [vec![0.0; 800], key(digit, 100, 0.5), vec![0.0; 800]].concat();
+            press.iter_mut().for_each(|s| *s += 0.075 * noise());
+            assert_eq!(heard(&press, 8_000), [Heard::Digit(digit)]);
+        }
+    }
+
+    #[test]
+    fn people_who_talk_press_no_keys_and_ring_no_bells() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/audio");
+        let mut seconds = 0;
+        for name in ["speech", "german", "meetings"] {
+            let Ok(files) = std::fs::read_dir(format!("{folder}/{name}")) else {
+                return println!("skipped: no recordings in {folder}/{name}");
+            };
+            for path in
+                files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "wav"))
+            {
+                let mut recording = hound::WavReader::open(&path).unwrap();
+                let spec = recording.spec();
+                if (spec.channels, spec.bits_per_sample, spec.sample_format) != (1, 16, hound::SampleFormat::Int) {
+                    continue;
+                }
+                let samples: Vec<f32> = recording.samples::<i16>().map(|s| f32::from(s.unwrap()) / 32_768.0).collect();
+                seconds += samples.len() / spec.sample_rate as usize;
+                assert_eq!(heard(&samples, spec.sample_rate), [], "{}", path.display());
+            }
+        }
+        assert!(seconds > 100, "only {seconds} s of recordings");
+    }
 }

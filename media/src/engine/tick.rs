@@ -19,7 +19,7 @@ use std::{
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
-    engine::{Garbage, Shard, TICK, command::Command, report::Report, shard},
+    engine::{Garbage, Shard, TICK, command::Command, report::Report, shard, warm_up},
     id::RoomId,
     ring::{Reader, Writer},
 };
@@ -144,6 +144,7 @@ impl Reports {
 
 /// The thread of one shard.
 fn run(mut shard: Shard, stop: &AtomicBool) {
+    warm_up();
     while !stop.load(Ordering::Relaxed) {
         let began = now();
         let early = shard.deadline().saturating_duration_since(began);
