@@ -7,9 +7,7 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
-        mpsc,
     },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -19,7 +17,6 @@ use media::{
         command::Command,
         report::{Refusal, Report},
         shard,
-        tick::Engine,
     },
     frame::Format,
     graph::{
@@ -76,16 +73,6 @@ fn the_engine_moves_on_while_readers_and_control_sleep() {
     assert!(health.reports_dropped > 1_000 && health.overruns == 0 && health.skipped_ticks == 0, "{health:?}");
     let heard: Vec<_> = std::iter::from_fn(|| reader.hear()).collect();
     assert!(heard.iter().any(|heard| matches!(heard, Heard::Lost(_))));
-}
-
-#[test]
-fn the_engines_thread_ticks_while_the_control_thread_is_blocked() {
-    let (engine, _reports) = Engine::start(1).unwrap();
-    let (done, wait) = mpsc::sync_channel(1);
-    let mut graph = Graph::new();
-    graph.add(CountDown { left: 25, done });
-    engine.try_send(Command::Open { room: ROOM, schedule: Box::new(graph.build().unwrap()) }).unwrap();
-    wait.recv_timeout(Duration::from_secs(20)).expect("25 ticks take a quarter of a second");
 }
 
 #[test]
@@ -366,25 +353,6 @@ impl Node for PanicsAt {
     }
 }
 
-struct CountDown {
-    left: usize,
-    done: mpsc::SyncSender<()>,
-}
-
-impl Node for CountDown {
-    fn ports(&self) -> Ports {
-        Ports::default()
-    }
-
-    fn process(&mut self, _: &mut Tick<'_>, _: &Inputs<'_>, _: &mut Outputs<'_>) -> Status {
-        self.left = self.left.saturating_sub(1);
-        if self.left == 0 {
-            let _ = self.done.try_send(());
-        }
-        Status::Silent
-    }
-}
-
 struct CountsDrops(Arc<AtomicUsize>);
 
 impl Node for CountsDrops {
@@ -399,8 +367,6 @@ impl Node for CountsDrops {
 
 impl Drop for CountsDrops {
     fn drop(&mut self) {
-        // Where a node may be dropped: any thread but the engine's.
-        assert_ne!(thread::current().name(), Some("engine-0"));
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }

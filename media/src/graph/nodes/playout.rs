@@ -206,8 +206,10 @@ impl Node for Playout {
             }
             Control::Pause => {
                 self.is_paused = true;
-                if !self.is_dying {
-                    self.ramp.aim(0.0, if self.is_sounding { self.fade_samples() } else { 1 });
+                match (self.is_dying, self.is_sounding) {
+                    (true, _) => {}
+                    (false, true) => self.ramp.aim(0.0, self.fade_samples()),
+                    (false, false) => self.ramp = Ramp::resting(0.0),
                 }
             }
             Control::Resume => {
@@ -223,6 +225,8 @@ impl Node for Playout {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::graph::nodes::harness::Harness;
 
@@ -307,6 +311,41 @@ mod tests {
         assert!(harness.run(2).iter().all(|s| *s == 0.0));
         mouth.speak(2, &[0.25; 80]);
         assert_eq!(harness.run(1), [0.25; 80]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_ordered_sound_never_stops_hard_and_never_gets_stuck(
+            orders in prop::collection::vec((0..5_u8, 0..4_usize), 0..40),
+        ) {
+            let (playout, mut mouth) = playout(8_000);
+            let mut harness = Harness::new(playout);
+            let (mut turn, mut last) = (0, 0.0);
+            for (order, ticks) in orders {
+                match order {
+                    0 => harness.control(Control::Pause),
+                    1 => harness.control(Control::Resume),
+                    2 => {
+                        harness.control(Control::Flush(turn));
+                        turn += 1;
+                    }
+                    3 if turn > 0 => harness.control(Control::Flush(turn - 1)),
+                    _ => {}
+                }
+                for _ in 0..ticks {
+                    while mouth.speak(turn, &[0.5; 100]) > 0 {}
+                    for sample in harness.run(1) {
+                        prop_assert!(last - sample < 0.5 / FADE_SAMPLES as f32 + 1e-4, "from {last} to {sample}");
+                        last = sample;
+                    }
+                }
+            }
+            harness.control(Control::Resume);
+            // A ring full of a dead turn takes nothing until the next tick.
+            harness.run(1);
+            while mouth.speak(turn, &[0.5; 100]) > 0 {}
+            prop_assert_eq!(harness.run(3)[160..].to_vec(), vec![0.5; 80]);
+        }
     }
 
     #[test]
