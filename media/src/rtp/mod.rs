@@ -20,4 +20,5 @@ pub mod rtcp;
 pub mod seq;
 pub mod session;
 pub mod source;
+pub mod srtp;
 pub mod stretch;

@@ -193,6 +193,23 @@ impl<'a> Packet<'a> {
     }
 }
 
+/// How long the header at the front of `bytes` is, whatever follows it: the rest may be encrypted.
+///
+/// # Errors
+/// When it ends within itself, or is of another version.
+pub fn header_length(bytes: &[u8]) -> Result<usize, BadPacket> {
+    let first = *bytes.first().ok_or(BadPacket::Short)?;
+    if first >> 6 != 2 {
+        return Err(BadPacket::Version);
+    }
+    let mut length = FIXED_HEADER_BYTES + usize::from(first & 0xf) * 4;
+    if first & 0x10 != 0 {
+        let lead = bytes.get(length..length + 4).ok_or(BadPacket::Short)?;
+        length += 4 + usize::from(u16::from_be_bytes([lead[2], lead[3]])) * 4;
+    }
+    if length <= bytes.len() { Ok(length) } else { Err(BadPacket::Short) }
+}
+
 /// Whether bytes that arrived on a shared port are RTCP rather than RTP (RFC 5761 section 4): such a packet's
 /// type, 192 to 223, would be a payload type that RTP then must not use.
 pub fn is_rtcp(bytes: &[u8]) -> bool {
@@ -235,6 +252,7 @@ mod tests {
             let length = packet.write(&mut bytes).unwrap();
             prop_assert_eq!(length, packet.header_bytes() + payload.len() + usize::from(padding_bytes));
             prop_assert_eq!(Packet::parse(&bytes[..length]), Ok(packet));
+            prop_assert_eq!(header_length(&bytes[..length]), Ok(packet.header_bytes()));
             prop_assert_eq!(packet.write(&mut bytes[..length - 1]), Err(Unwritable::NoRoom));
         }
 
@@ -244,7 +262,10 @@ mod tests {
             if let (true, Some(first)) = (version, bytes.first_mut()) {
                 *first = *first & 0x3f | 0x80;
             }
+            let header = header_length(&bytes);
+            prop_assert!(header.is_ok_and(|length| length <= bytes.len()) || header.is_err());
             if let Ok(packet) = Packet::parse(&bytes) {
+                prop_assert_eq!(header, Ok(packet.header_bytes()));
                 prop_assert_eq!(packet.header_bytes() + packet.payload.len() + usize::from(packet.padding_bytes), bytes.len());
             }
         }

@@ -152,7 +152,7 @@ impl<'a> Compound<'a> {
             return Err(BadRtcp::Short);
         }
         while !rest.is_empty() {
-            let (head, body, after) = split(rest)?;
+            let First { head, body, after } = split(rest).ok_or(BadRtcp::Short)?;
             if head[0] >> 6 != 2 {
                 return Err(BadRtcp::Version);
             }
@@ -173,18 +173,25 @@ impl<'a> Iterator for Compound<'a> {
     type Item = Rtcp<'a>;
 
     fn next(&mut self) -> Option<Rtcp<'a>> {
-        let (head, body, after) = split(self.0).ok()?;
+        let First { head, body, after } = split(self.0)?;
         self.0 = after;
         read(head, body)
     }
 }
 
-/// The header of the first packet, its body and what follows.
-fn split(bytes: &[u8]) -> Result<([u8; 4], &[u8], &[u8]), BadRtcp> {
-    let (head, rest) = bytes.split_first_chunk::<4>().ok_or(BadRtcp::Short)?;
+/// The first packet of a datagram.
+struct First<'a> {
+    head: [u8; 4],
+    body: &'a [u8],
+    /// What follows it.
+    after: &'a [u8],
+}
+
+fn split(bytes: &[u8]) -> Option<First<'_>> {
+    let (head, rest) = bytes.split_first_chunk::<4>()?;
     let words = usize::from(u16::from_be_bytes([head[2], head[3]]));
-    let (body, after) = rest.split_at_checked(words * 4).ok_or(BadRtcp::Short)?;
-    Ok((*head, body, after))
+    let (body, after) = rest.split_at_checked(words * 4)?;
+    Some(First { head: *head, body, after })
 }
 
 fn read(head: [u8; 4], body: &[u8]) -> Option<Rtcp<'_>> {
@@ -438,7 +445,7 @@ mod tests {
                         Rtcp::SenderReport { blocks, .. } | Rtcp::ReceiverReport { blocks, .. } => prop_assert!(blocks.count() <= 31),
                         Rtcp::Description(names) => prop_assert!(names.count() <= bytes.len()),
                         Rtcp::Goodbye { sources } => prop_assert!(sources.count() <= 31),
-                        Rtcp::Other { packet_type } => prop_assert!(packet_type < 200 || packet_type > 203),
+                        Rtcp::Other { packet_type } => prop_assert!(!(200..=203).contains(&packet_type)),
                     }
                 }
             }
