@@ -19,11 +19,12 @@ use media::{
         packet::{Contributors, Packet},
         playout::{Ask, Made, Playout, Stretched},
         seq::{Clock, RtpTime, SeqNo},
-        source::Source,
+        source::{Arrival, Source},
     },
     time::MediaTime,
 };
 use netem::{Loss, Netem, Weather};
+use proptest::prelude::*;
 
 const TICK: Duration = Duration::from_millis(10);
 const TICK_SAMPLES: usize = 80;
@@ -316,4 +317,43 @@ fn the_same_seed_is_heard_the_same() {
     let (once, again) = (listen(9, &stream(1_000), |_| weather), listen(9, &stream(1_000), |_| weather));
     assert_eq!(once.samples, again.samples);
     assert_ne!(once.samples, listen(10, &stream(1_000), |_| weather).samples);
+}
+
+proptest! {
+    #[test]
+    fn no_row_of_packets_breaks_the_playout_or_makes_it_run_on(
+        steps in prop::collection::vec(
+            (-150_i64..200, prop_oneof![Just(160_i64), -2_000_i64..50_000, any::<i32>().prop_map(i64::from)], 0_u64..200, 0_u8..40),
+            1..400,
+        ),
+    ) {
+        let mut playout = Playout::new(SHAPE);
+        let (mut seq, mut time, mut now, mut decoded) = (1 << 40, 1 << 40, 0, 0_u64);
+        for (seq_step, time_step, pause_ms, kind) in steps {
+            // Most packets are good, so that the odd ones meet a stream that plays.
+            seq += if kind < 30 { 1 } else { seq_step };
+            time += if kind < 30 { 160 } else { time_step };
+            now += if kind < 30 { 20 } else { pause_ms };
+            let arrival = Arrival { seq, time, at: MediaTime::from_millis(now), restarted: kind == 31 };
+            match kind {
+                32 => playout.put_other(arrival),
+                33 => playout.put(arrival, 0, &[0; 1_501]),
+                _ => playout.put(arrival, 0, &[0; 160]),
+            };
+            for tick in 0..2 {
+                let mut out = [f32::NAN; TICK_SAMPLES];
+                playout.tick(MediaTime::from_millis(now + tick * 10), &mut out, &mut |ask, out| match ask {
+                    Ask::Decode { .. } => {
+                        decoded += 1;
+                        out[..160].fill(0.25);
+                        (kind != 34).then_some(160)
+                    }
+                    Ask::Conceal { .. } => None,
+                });
+                prop_assert!(out.iter().all(|sample| sample.abs() <= 0.26), "{out:?}");
+            }
+        }
+        prop_assert_eq!(playout.stats().played, decoded);
+        prop_assert!(playout.target_ms() <= 400.0);
+    }
 }

@@ -235,11 +235,6 @@ impl Jitter {
         self.stats
     }
 
-    /// Packets waiting.
-    pub fn waiting(&self) -> usize {
-        self.filled
-    }
-
     fn restart(&mut self) {
         for slot in &mut self.slots {
             slot.holds = Holds::Nothing;

@@ -4,8 +4,6 @@
 //! only count up. Nothing after that does arithmetic modulo anything. Pure values without state but the last
 //! number seen; no allocation.
 
-use std::time::Duration;
-
 use crate::time::{CLOCK_HZ, MediaTime};
 
 /// A sequence number on the wire.
@@ -125,11 +123,6 @@ impl Clock {
         millis as i64 * self.ticks_hz as i64 / 1000
     }
 
-    /// How long `ticks` last; zero for less than none.
-    pub fn duration(self, ticks: i64) -> Duration {
-        Duration::from_nanos((ticks.max(0) as u128 * 1_000_000_000 / u128::from(self.ticks_hz)) as u64)
-    }
-
     /// `ticks` in milliseconds.
     pub fn ms(self, ticks: i64) -> f64 {
         ticks as f64 * 1000.0 / f64::from(self.ticks_hz)
@@ -172,7 +165,7 @@ mod tests {
         assert_eq!(Clock::G722.ticks_of_ms(20), 160);
         assert_eq!(Clock::G722.samples(160), 320);
         assert_eq!(Clock::G722.ticks(320), 160);
-        assert_eq!(Clock::G722.duration(160), Duration::from_millis(20));
+        assert!((Clock::G722.ms(160) - 20.0).abs() < 1e-9);
         assert_eq!(Clock::G722.ticks_at(MediaTime::from_millis(20)), 160);
     }
 }
