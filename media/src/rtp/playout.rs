@@ -16,6 +16,9 @@ use crate::time::MediaTime;
 /// The most that one packet holds, and a lost one too.
 const LONGEST_MS: usize = 120;
 
+/// The longest tick: the engine's is half of it.
+const LONGEST_TICK_MS: usize = 20;
+
 /// A wait this much over the target is shortened: more than a tick, because a tick may fall anywhere between two
 /// packets. One under the target is stretched at once, because a tick asks up to its length early.
 const TOO_LONG_MS: i64 = 12;
@@ -85,7 +88,7 @@ impl Playout {
             jitter: Jitter::new(shape),
             concealer: Concealer::new(rate_hz),
             shape,
-            ready: Vec::with_capacity(3 * longest),
+            ready: Vec::with_capacity(longest + longest / 2 + rate_hz as usize * LONGEST_TICK_MS / 1000),
             packet: vec![0.0; longest + longest / 2].into(),
             packets_since_stretch: 0,
             stretched: Stretched::default(),
@@ -102,13 +105,13 @@ impl Playout {
         self.jitter.put_other(arrival)
     }
 
-    /// Fills `out`, mono at the clock's rate and at most 120 ms, with what is heard at `now`.
+    /// Fills `out`, mono at the clock's rate and at most 20 ms, with what is heard at `now`.
     ///
     /// `codec` writes samples to the front of the slice it is lent and says how many; `None` when it could not
     /// decode, or has no concealment of its own.
     ///
     /// # Panics
-    /// When `out` is longer than 120 ms: no engine ticks so slowly.
+    /// When `out` is longer than 20 ms: no engine ticks so slowly.
     pub fn tick(
         &mut self,
         now: MediaTime,
@@ -116,7 +119,8 @@ impl Playout {
         codec: &mut impl FnMut(Ask<'_>, &mut [f32]) -> Option<usize>,
     ) -> Made {
         let longest = self.packet.len() * 2 / 3;
-        assert!(out.len() <= longest, "a tick is at most 120 ms");
+        let longest_tick = self.shape.clock.sample_hz as usize * LONGEST_TICK_MS / 1000;
+        assert!(out.len() <= longest_tick, "a tick is at most 20 ms");
         let mut made = Made::default();
         while self.ready.len() < out.len() {
             match self.jitter.pull(now, self.ready.len()) {
