@@ -51,7 +51,7 @@ fn measure(budgets: &mut Budgets, library: &Library, recognizer: Arc<dyn Recogni
     let silero = Silero::load(library, &model("silero-vad/silero_vad.onnx")?).map_err(|error| error.to_string())?;
     let mut speech = Vec::new();
     for name in ["sense_and_sensibility_01_austen_64kb-0870", "two_cities_16k", "jfk"] {
-        speech.extend(wav_16k(&recording(&format!("audio/speech/{name}.wav"))?));
+        speech.push(wav_16k(&recording(&format!("audio/speech/{name}.wav"))?));
     }
     let name = format!("{} ({})", recognizer.info().model, recognizer.info().engine);
     let ears =
@@ -95,7 +95,7 @@ fn measure(budgets: &mut Budgets, library: &Library, recognizer: Arc<dyn Recogni
 
     budgets.section(&format!("{name}: a file"));
     let (used, began) = (cpu(), now());
-    file(&ears, &speech);
+    speech.iter().for_each(|audio| file(&ears, audio));
     budgets.at_most("real-time factor", (now() - began).as_secs_f64() / seconds(&speech), 0.05, "");
     budgets.figure("processor time per second of speech", (cpu() - used).as_secs_f64() / seconds(&speech), "s/s");
 
@@ -106,9 +106,17 @@ fn measure(budgets: &mut Budgets, library: &Library, recognizer: Arc<dyn Recogni
     Ok(())
 }
 
-/// Plays the audio as a microphone would and reads what comes back.
-fn live(ears: &Ears, audio: &[f32], after: Duration) -> Latencies {
+/// Plays the recordings one after the other as a microphone would, and reads what comes back.
+fn live(ears: &Ears, speech: &[Vec<f32>], after: Duration) -> Latencies {
     pause(after);
+    let mut all = Latencies::default();
+    for audio in speech {
+        all.extend(play(ears, audio));
+    }
+    all
+}
+
+fn play(ears: &Ears, audio: &[f32]) -> Latencies {
     let (mut input, mut events) = ears.open(StreamConfig::default()).expect("there is a place");
     let began = now();
     let reader = thread::spawn(move || {
@@ -173,8 +181,8 @@ fn idle(budgets: &mut Budgets, ears: &Ears, resident: f64) {
     budgets.at_most("memory per further stream", (resident_mib() - resident).max(0.0) / STREAMS as f64, 3.0, "MiB");
 }
 
-fn seconds(audio: &[f32]) -> f64 {
-    audio.len() as f64 / 16_000.0
+fn seconds(speech: &[Vec<f32>]) -> f64 {
+    speech.iter().map(Vec::len).sum::<usize>() as f64 / 16_000.0
 }
 
 #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
