@@ -84,7 +84,7 @@ mod tests {
 
     fn mix(voices: &[Option<f32>]) -> Vec<Vec<f32>> {
         let mut harness = Harness::new(Mixer::new(mono(8_000), voices.len()));
-        let sounds: Vec<_> = voices.iter().map(|voice| voice.map(|level| wave(level))).collect();
+        let sounds: Vec<_> = voices.iter().map(|voice| voice.map(wave)).collect();
         harness.tick(&sounds.iter().map(Option::as_deref).collect::<Vec<_>>())
     }
 
