@@ -51,7 +51,7 @@ pub struct Fetch {
     /// Use no network: fail when something is missing.
     #[arg(long)]
     offline: bool,
-    /// Take files from URL/<model>/<file> instead of their own sources.
+    /// Take files from URL/MODEL/FILE instead of their own sources.
     #[arg(long, value_name = "URL", env = "HARMONY_MODELS_MIRROR")]
     mirror: Option<Url>,
     #[command(flatten)]
