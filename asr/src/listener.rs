@@ -5,6 +5,10 @@
 //! The policy is here: when a window is decoded again, what is settled ([`crate::agree`]), where a monologue is
 //! cut, how a final is ready before the pause is over, and what is thrown away when decoding cannot keep up.
 
+mod belief;
+mod pace;
+mod utterance;
+
 use std::{
     collections::VecDeque,
     sync::{
@@ -19,10 +23,14 @@ use media::{
     time::{MediaTime, Span},
 };
 
+use self::{
+    belief::is_invented,
+    pace::{PARTIAL_STEP_MIN, Pace},
+    utterance::{Latest, TAIL_SAMPLES, Utterance},
+};
 use crate::{
     agree::{self, Agreement},
     event::{Cut, Event, LostWhy, UtteranceId, Word},
-    hallucination::{self, Evidence, Verdict, peak_level_db},
     pool::StreamConfig,
     recognizer::{Error, Hypothesis},
     segment::{Score, Segment},
@@ -63,27 +71,6 @@ pub struct Listener {
     ended: bool,
 }
 
-struct Utterance {
-    id: UtteranceId,
-    segment: Segment,
-    agreement: Agreement,
-    revision: u32,
-    /// End of the last window that held speech.
-    speech_until: u64,
-    /// The newest whole decode of the segment.
-    latest: Option<Latest>,
-    /// How far the segment reached when it was last decoded or a cut was last tried.
-    decoded_until: u64,
-    /// Cuts that were tried and split a word, or would have lost one.
-    bad_cuts: Vec<u64>,
-    tried_at: u64,
-}
-
-struct Latest {
-    until: u64,
-    hypothesis: Hypothesis,
-}
-
 struct Closing {
     utterance: Utterance,
     cut: Cut,
@@ -102,12 +89,6 @@ struct InFlight {
     abort: Arc<AtomicBool>,
 }
 
-/// What a decode costs on this machine now, and so how often one is affordable.
-struct Pace {
-    /// Seconds of decoding per second of window.
-    cost_per_s: f32,
-}
-
 impl Listener {
     /// A stream that has heard nothing. `window_max_s` is the recognizer's.
     pub fn new(config: StreamConfig, window_max_s: u32) -> Self {
@@ -123,7 +104,7 @@ impl Listener {
             next_job: 0,
             in_flight: None,
             partial_wanted: None,
-            pace: Pace { cost_per_s: 0.03 },
+            pace: Pace::default(),
             partials_dropped: 0,
             events: VecDeque::new(),
             ended: false,
@@ -527,95 +508,12 @@ impl Listener {
     }
 }
 
-impl Utterance {
-    fn new(id: UtteranceId, segment: Segment, agreement: Agreement) -> Self {
-        Self {
-            id,
-            speech_until: segment.end(),
-            segment,
-            agreement,
-            revision: 0,
-            latest: None,
-            decoded_until: 0,
-            bad_cuts: Vec::new(),
-            tried_at: 0,
-        }
-    }
-
-    /// How far a decode must reach to be the last: a little behind the speech, where the last sound rings out.
-    fn needed_until(&self) -> u64 {
-        (self.speech_until + TAIL_SAMPLES).min(self.segment.end())
-    }
-
-    /// Where to try a cut: in the best pause between settled words, once the window is long enough to gain.
-    fn cut_to_try(&self) -> Option<u64> {
-        let (start, end) = (self.segment.start(), self.segment.end());
-        if end - start < TRY_CUT_AFTER || end - self.tried_at < TRY_CUT_STEP {
-            return None;
-        }
-        let settled = &self.agreement.words()[..self.agreement.settled()];
-        let last_settled = settled.last()?;
-        let span_s = last_settled.span.start.as_secs_f64() - settled[0].span.start.as_secs_f64();
-        let until = (start + (span_s * EAR_HZ as f64) as u64 + PRE_ROLL_WINDOWS as u64 * WINDOW_SAMPLES as u64)
-            .min(end - 3 * HZ / 2);
-        let mut from = start + 2 * HZ;
-        let mut best: Option<crate::segment::Dip> = None;
-        // Each stretch between refused cuts is searched apart, so that a refused one is not proposed again.
-        let mut bad = self.bad_cuts.clone();
-        bad.sort_unstable();
-        bad.push(u64::MAX);
-        for refused in bad {
-            if let Some(dip) = self.segment.quietest(from, until.min(refused.saturating_sub(1))) {
-                best = best.filter(|best| best.depth <= dip.depth).or(Some(dip));
-            }
-            from = from.max(refused.saturating_add(2 * WINDOW_SAMPLES as u64));
-        }
-        best.filter(|dip| dip.depth < CUT_DEPTH_MAX).map(|dip| dip.at)
-    }
-}
-
 impl InFlight {
     /// Whether its answer will be about the whole of a closed utterance and nothing else.
     fn settles(&self, utterance: &Utterance) -> bool {
         self.from == utterance.segment.start()
             && (utterance.needed_until()..=utterance.segment.end()).contains(&self.until)
     }
-}
-
-impl Pace {
-    fn learn(&mut self, samples: u64, cost: Duration) {
-        let window_s = (samples as f32 / EAR_HZ as f32).max(0.2);
-        let seen = cost.as_secs_f32() / window_s;
-        self.cost_per_s += 0.2 * (seen.clamp(0.001, 10.0) - self.cost_per_s);
-    }
-
-    /// Samples of new audio after which a window of `samples` is worth decoding again.
-    fn step(&self, samples: u64) -> u64 {
-        let cost_s = self.cost_per_s * samples as f32 / EAR_HZ as f32;
-        ((cost_s / CPU_SHARE * EAR_HZ as f32) as u64).clamp(PARTIAL_STEP_MIN, PARTIAL_STEP_MAX)
-    }
-}
-
-/// Whether a hypothesis of this audio is not to be believed. There is no second decode to ask for, so a guard
-/// that would like one is taken at its worst.
-fn is_invented(segment: &Segment, hypothesis: &Hypothesis) -> bool {
-    let words: Vec<&str> = hypothesis.words.iter().map(|word| word.text.as_str()).collect();
-    let evidence = Evidence {
-        text: &words.join(" "),
-        mean_logprob: hypothesis.mean_logprob,
-        no_speech: hypothesis.no_speech,
-        window_s: segment.len() as f32 / EAR_HZ as f32,
-        speech_s: segment.speech_s(),
-        speech_peak: segment.scores().iter().map(|score| score.speech).fold(0.0, f32::max),
-        level_db: peak_level_db(segment.samples()),
-    };
-    is_babble(words.len(), evidence.speech_s) || hallucination::judge(&evidence) != Verdict::Keep
-}
-
-/// Whether a moment of speech was heard as more words than fit into it: what recognizers make of half a
-/// syllable ("eh, eh, eh").
-fn is_babble(words: usize, speech_s: f32) -> bool {
-    words > 2 && words as f32 > 1.5 + 5.0 * speech_s
 }
 
 fn middle(span: Span) -> MediaTime {
@@ -637,10 +535,6 @@ const ENDPOINTING_MAX_MS: u32 = 10_000;
 /// decoding per utterance.
 const PRE_ROLL_WINDOWS: usize = 10;
 
-/// Kept behind the last speech, because last sounds ring out: as much as an early final has. Moonshine makes a
-/// third more errors with 64 ms, and nearly twice as many with 192 ms of silence behind the last word.
-const TAIL_SAMPLES: u64 = EARLY_FINAL_WINDOWS as u64 * WINDOW_SAMPLES as u64;
-
 /// Silence after which the final is decoded, in the hope that the pause lasts. One window is often a plosive;
 /// more than three would make the final late.
 const EARLY_FINAL_WINDOWS: u32 = 96 / WINDOW_MS;
@@ -651,27 +545,9 @@ const SPEECH_MIN_S: f32 = 0.06;
 /// Speech that must be there before the first partial: less says nothing, more is a late first word.
 const FIRST_PARTIAL_S: f32 = 0.19;
 
-/// New audio between two partials, at least: a faster reader sees no difference.
-const PARTIAL_STEP_MIN: u64 = HZ * 128 / 1000;
-
-/// And at most, however slow the machine: beyond this a transcript feels dead.
-const PARTIAL_STEP_MAX: u64 = 2 * HZ;
-
 /// Words younger than this do not settle: the recognizer has not heard what follows them. More makes settled
 /// text trail the voice; less settles first guesses ("my" for "what").
 const CERTAIN_AFTER: u64 = HZ;
-
-/// Share of one core that the partials of one speaking stream may take.
-const CPU_SHARE: f32 = 0.10;
-
-/// A window from here on looks for a place to cut.
-const TRY_CUT_AFTER: u64 = 5 * HZ;
-
-/// New audio between two tries: each costs a decode that may show nothing new.
-const TRY_CUT_STEP: u64 = HZ;
-
-/// A cut is tried only in a real dip: the neighbouring windows are neither certain speech nor loud.
-const CUT_DEPTH_MAX: f32 = 0.9;
 
 /// The rest alone must say what it said within the whole: at most one word in five differs.
 const CUT_DISTANCE_MAX: f32 = 0.2;
