@@ -27,6 +27,10 @@ use crate::{
 /// The reaper looks for garbage this often.
 const REAP_EVERY: Duration = Duration::from_millis(100);
 
+/// What the engine's threads ask for: above all ordinary work, and below what keeps the machine alive.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = -11;
+
 /// The engine is not there any more: it was dropped, or a shard's thread died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the engine has stopped: no call can go on, restart the process")]
@@ -144,6 +148,8 @@ impl Reports {
 
 /// The thread of one shard.
 fn run(mut shard: Shard, stop: &AtomicBool) {
+    #[cfg(target_os = "linux")]
+    claim_priority();
     warm_up();
     while !stop.load(Ordering::Relaxed) {
         let began = now();
@@ -154,6 +160,16 @@ fn run(mut shard: Shard, stop: &AtomicBool) {
         }
         shard.tick(began);
         shard.note_work(now().saturating_duration_since(began));
+    }
+}
+
+/// Asks to run before the threads that may wait. Where that is not allowed the engine works all the same, and
+/// is late when the machine is busy.
+#[cfg(target_os = "linux")]
+fn claim_priority() {
+    let thread = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(thread), NICENESS) {
+        tracing::info!(%error, niceness = NICENESS, "the engine's thread runs with ordinary priority");
     }
 }
 
