@@ -60,7 +60,12 @@ impl Server {
         let text = format!("[http]\nport = {}\n[data]\ndir = {:?}\n{}\n", free.port(), data, options.config);
         std::fs::write(&config, text).expect("the configuration is written");
         let stderr = std::fs::File::create(folder.path().join("stderr")).expect("a file for the log");
-        let mut child = Command::new(binary())
+        let mut command = Command::new(binary());
+        if options.config.contains("[models]") {
+            // The variable would win over the folder that the test names.
+            command.env_remove("HARMONY_MODELS_DIR");
+        }
+        let mut child = command
             .args(["--config".as_ref(), config.as_os_str(), "serve".as_ref()])
             .envs(options.env.iter().copied())
             .current_dir(folder.path())
