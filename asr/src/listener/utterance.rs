@@ -78,8 +78,8 @@ impl Utterance {
     }
 }
 
-/// Kept behind the last speech, because last sounds ring out: as much as an early final has. Moonshine makes a
-/// third more errors with 64 ms, and nearly twice as many with 192 ms of silence behind the last word.
+/// Kept behind the last speech, because last sounds ring out: as much as an early final has. on four
+/// recordings Moonshine made 5.8 % errors with it, 7.0 % with 64 ms and 11.1 % with 192 ms of silence behind.
 pub(super) const TAIL_SAMPLES: u64 = EARLY_FINAL_WINDOWS as u64 * WINDOW_SAMPLES as u64;
 
 /// A window from here on looks for a place to cut.
