@@ -1,10 +1,10 @@
-//! Time, ids, frames, codecs and audio decoding: what every other package stands on.
+//! Time, ids, frames, codecs, decoding, transports and the real-time engine: what every other package stands on.
 //!
-//! Nothing here knows of speech, of a brain or of a wire protocol above the codec. Pure code throughout: a
-//! decoder is given bytes, a resampler is given samples, and nobody reads a clock; the one thread is that of
-//! [`decode::stream`]. The real-time engine and the transports join this package later; today's legs are
-//! files and WebSockets.
+//! Nothing here knows of speech, of a brain or of a wire protocol above the codec. The middle is pure: a decoder
+//! is given bytes, a resampler is given samples, a graph is given time. Around it stand few shells that own threads,
+//! sockets or a clock: [`engine::tick`], [`bridge`] over it, the transports, [`record`] and [`decode::stream`].
 
+pub mod bridge;
 pub mod codec;
 pub mod decode;
 pub mod dsp;
@@ -13,6 +13,10 @@ pub mod engine;
 pub mod frame;
 pub mod graph;
 pub mod id;
+pub mod journal;
+pub mod net;
+pub mod record;
 pub mod ring;
 pub mod rtp;
 pub mod time;
+pub mod webrtc;

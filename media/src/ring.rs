@@ -1,9 +1,13 @@
 //! The one queue between the real-time threads and everybody else: bounded, one writer, one reader, no locks.
+//! Of it [`packets`] makes one for datagrams, and [`bell`] wakes a task that empties one.
 //!
 //! Both ends may live on a real-time thread: neither allocates, blocks or makes a system call. A full ring
 //! hands the item back and an empty one answers nothing; what that means is decided, and written, where the
 //! ring is made. Items still inside are dropped by whichever end goes last, so rings whose items own memory
 //! end on a thread that may free.
+
+pub mod bell;
+pub mod packets;
 
 use ringbuf::{
     HeapCons, HeapProd, HeapRb,

@@ -7,15 +7,16 @@
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
-    time::Instant,
+    time::{Duration, Instant, SystemTime},
 };
 
 use media::{
+    bridge::{Captured, Plan, Switchboard},
     dsp::tone::{Region, Tone},
     engine::{Shard, command::Command, shard, warm_up},
     graph::{
         build::Graph,
-        node::{Control, mono},
+        node::{Control, Inputs, Node, Outputs, Ports, Status, Tick, mono},
         nodes::{
             comfort::Comfort,
             denoise::Denoise,
@@ -29,6 +30,8 @@ use media::{
         },
     },
     id::RoomId,
+    ring::{Writer, ring},
+    time::Epoch,
 };
 
 struct Counting;
@@ -95,7 +98,8 @@ fn no_tick_allocates_or_frees_after_warm_up() {
     graph.connect(mixer.port(2), gain.port(0)).unwrap();
     graph.connect(mixer.port(0), level.port(0)).unwrap();
     graph.chain(&[gain, comfort, down, tap]).unwrap();
-    ends.commands.push(Command::Open { room, schedule: Box::new(graph.build().unwrap()) }).unwrap();
+    let epoch = shard.deadline();
+    ends.commands.push(Command::Open { room, epoch, schedule: Box::new(graph.build().unwrap()) }).unwrap();
 
     let mut allocated = Vec::new();
     for tick in 0..3_000_u64 {
@@ -131,6 +135,79 @@ fn no_tick_allocates_or_frees_after_warm_up() {
     assert_eq!(calls_of_a_tick(&mut shard), 0, "closing a room frees nothing here");
     assert!(ends.garbage.pop().is_some());
     assert_eq!(allocated, [], "(tick, calls of the allocator)");
+}
+
+/// On the engine's own thread: between two ticks of one node lies all that the thread does.
+#[tokio::test]
+async fn the_engines_thread_allocates_nothing_while_legs_come_and_go() {
+    let switchboard = Switchboard::start(1).unwrap();
+    let epoch = Epoch { instant: now(), wall: SystemTime::UNIX_EPOCH };
+    let bridge = switchboard.bridge(RoomId(1), epoch, 48_000);
+    let (told, mut counts) = ring(4_096);
+    let counter = Box::new(CountsCalls { rate_hz: 8_000, before: None, told: Some(told) });
+    let sink = Box::new(CountsCalls { rate_hz: 8_000, before: None, told: None });
+    let plan = Plan { source: Some(counter), sink: Some(sink), ears: true, may_be_captured: true, ..Plan::default() };
+    let mut leg = bridge.join(plan).await.unwrap();
+    let mut ears = leg.take_ears().unwrap();
+    let mut patience = tokio::time::interval(Duration::from_millis(10));
+    let (mut ticks, mut guest, mut captures, mut heard) = (0, None, Vec::new(), 0);
+    let mut allocated = Vec::new();
+    for round in 0_u32..100 {
+        patience.tick().await;
+        while let Some(calls) = counts.pop() {
+            ticks += 1;
+            allocated.extend((calls > 0).then_some((round, calls)));
+        }
+        match round % 10 {
+            1 => {
+                let source = CountsCalls { rate_hz: 16_000, before: None, told: None };
+                let suppress_noise = round.is_multiple_of(20);
+                let plan = Plan { source: Some(Box::new(source)), ears: true, suppress_noise, ..Plan::default() };
+                guest = Some(bridge.join(plan).await.unwrap());
+            }
+            3 => captures.push(bridge.capture(Captured::Everybody).await.unwrap()),
+            4 => captures.push(bridge.capture(Captured::Leg(leg.id())).await.unwrap()),
+            5 => leg.mute(round > 50),
+            6 => leg.allow_capture(round < 50),
+            7 => captures.clear(),
+            8 => guest = None,
+            _ => {}
+        }
+        heard += std::iter::from_fn(|| ears.hear()).count();
+        heard += captures.iter_mut().map(|capture| std::iter::from_fn(|| capture.hear()).count()).sum::<usize>();
+    }
+    drop(guest);
+    assert!(ticks > 40 && heard > 20, "{ticks} ticks, {heard} frames");
+    assert_eq!(allocated, [], "(round, calls of the allocator in one turn of the engine's thread)");
+}
+
+/// A source or sink that tells how often its thread has called the allocator since it ticked last.
+struct CountsCalls {
+    rate_hz: u32,
+    before: Option<usize>,
+    told: Option<Writer<usize>>,
+}
+
+impl Node for CountsCalls {
+    fn ports(&self) -> Ports {
+        match self.told.is_some() || self.rate_hz != 8_000 {
+            true => Ports::source(mono(self.rate_hz)),
+            false => Ports::sink(mono(self.rate_hz)),
+        }
+    }
+
+    fn process(&mut self, _: &mut Tick<'_>, _: &Inputs<'_>, outputs: &mut Outputs<'_>) -> Status {
+        let calls = CALLS.with(Cell::get);
+        let before = self.before.replace(calls);
+        if let (Some(told), Some(before)) = (&mut self.told, before) {
+            told.push(calls - before).expect("the test reads it");
+        }
+        if outputs.is_empty() {
+            return Status::Silent;
+        }
+        outputs.samples(0).fill(0.25);
+        Status::Sounding
+    }
 }
 
 #[test]

@@ -33,6 +33,7 @@ use media::{
         },
     },
     id::RoomId,
+    time::MediaTime,
 };
 
 const ROOM: RoomId = RoomId(7);
@@ -205,7 +206,8 @@ fn what_the_engine_is_done_with_is_dropped_by_whoever_empties_the_garbage() {
 fn while_the_reaper_sleeps_commands_wait_and_sound_does_not() {
     let mut bench = Bench::new();
     for _ in 0..100 {
-        bench.send(Command::Open { room: ROOM, schedule: Box::new(Graph::new().build().unwrap()) });
+        let epoch = bench.shard.deadline();
+        bench.send(Command::Open { room: ROOM, epoch, schedule: Box::new(Graph::new().build().unwrap()) });
     }
     for _ in 0..10 {
         bench.tick();
@@ -254,6 +256,23 @@ fn short_stalls_are_caught_up_and_long_ones_leave_a_marked_hole() {
     );
 }
 
+#[test]
+fn a_tick_knows_its_deadline_and_the_time_since_the_rooms_epoch() {
+    let mut bench = Bench::new();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let mut graph = Graph::new();
+    graph.add(SeesTicks(Arc::clone(&seen)));
+    let epoch = bench.shard.deadline() - Duration::from_millis(1_234);
+    bench.send(Command::Open { room: ROOM, epoch, schedule: Box::new(graph.build().unwrap()) });
+    let first = bench.shard.deadline();
+    bench.late = Duration::from_millis(3);
+    for _ in 0..3 {
+        bench.tick();
+    }
+    let expected = [0, 1, 2].map(|tick| (MediaTime::from_millis(1_230 + 10 * u64::from(tick)), first + tick * TICK));
+    assert_eq!(*seen.lock().unwrap(), expected);
+}
+
 /// A shard on virtual time with its far ends.
 struct Bench {
     shard: Shard,
@@ -273,7 +292,8 @@ impl Bench {
 
     /// Opens [`ROOM`]; its first tick is done.
     fn open(&mut self, graph: &mut Graph) {
-        self.send(Command::Open { room: ROOM, schedule: Box::new(graph.build().unwrap()) });
+        let epoch = self.shard.deadline();
+        self.send(Command::Open { room: ROOM, epoch, schedule: Box::new(graph.build().unwrap()) });
     }
 
     fn send(&mut self, command: Command) {
@@ -350,6 +370,19 @@ impl Node for PanicsAt {
         assert!(self.ticks < self.tick, "as the test demands");
         self.ticks += 1;
         Status::Sounding
+    }
+}
+
+struct SeesTicks(Arc<Mutex<Vec<(MediaTime, Instant)>>>);
+
+impl Node for SeesTicks {
+    fn ports(&self) -> Ports {
+        Ports::default()
+    }
+
+    fn process(&mut self, tick: &mut Tick<'_>, _: &Inputs<'_>, _: &mut Outputs<'_>) -> Status {
+        self.0.lock().unwrap().push((tick.at, tick.due));
+        Status::Silent
     }
 }
 

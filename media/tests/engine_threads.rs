@@ -3,7 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use media::{
     engine::{
@@ -72,7 +76,9 @@ fn nodes_are_dropped_by_the_reaper_which_survives_a_node_that_panics_then() {
 }
 
 fn open(room: RoomId, graph: &mut Graph) -> Command {
-    Command::Open { room, schedule: Box::new(graph.build().unwrap()) }
+    #[expect(clippy::disallowed_methods, reason = "these tests run in real time")]
+    let epoch = Instant::now();
+    Command::Open { room, epoch, schedule: Box::new(graph.build().unwrap()) }
 }
 
 struct CountDown {

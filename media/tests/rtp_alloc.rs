@@ -20,7 +20,7 @@ use media::{
         playout::{Ask, Playout},
         rtcp::Ntp,
         seq::{Clock, RtpTime, SeqNo},
-        session::{Identity, Session},
+        session::{Hearing, Identity, Sending, session},
         srtp::{Opener, Profile, Sealer},
     },
     time::MediaTime,
@@ -64,15 +64,15 @@ static COUNTING: Counting = Counting;
 const CLOCK: Clock = Clock::TELEPHONE;
 const EVENTS: u8 = 101;
 
-fn session(ssrc: u32) -> Session {
+fn end(ssrc: u32) -> (Hearing, Sending) {
     let identity = Identity { ssrc, first_seq: SeqNo(65_000), first_time: RtpTime(0), cname: "a@b".to_owned() };
-    Session::new(identity, CLOCK, MediaTime::ZERO)
+    session(identity, CLOCK)
 }
 
 /// Both ends of one call.
 struct Call {
-    far: Session,
-    near: Session,
+    far: Sending,
+    near: Hearing,
     keys: Sender,
     heard_keys: Receiver,
     sealer: Sealer,
@@ -87,8 +87,8 @@ impl Call {
         let master = &master[..profile.key_bytes() + profile.salt_bytes()];
         let bounds = Bounds { margin_ms: 10, most_ms: 400 };
         Self {
-            far: session(1),
-            near: session(2),
+            far: end(1).1,
+            near: end(2).0,
             keys: Sender::new(CLOCK),
             heard_keys: Receiver::new(CLOCK),
             sealer: Sealer::new(profile, master).unwrap(),

@@ -7,6 +7,7 @@
 
 // The kit stands on this package, so its network is included, not depended on.
 #[path = "../../tests/src/netem.rs"]
+#[expect(dead_code, reason = "no test here rebinds")]
 #[expect(unreachable_pub, reason = "it is public in the kit")]
 mod netem;
 

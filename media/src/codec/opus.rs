@@ -3,6 +3,8 @@
 //! One or two channels (mapping family 0). A packet that cannot be decoded is concealed with what the codec
 //! makes of a lost one, so that later audio keeps its time. Wraps libopus; no threads, no clocks.
 
+pub mod live;
+
 use super::pcm::sound;
 
 /// Rates at which libopus can give its output.

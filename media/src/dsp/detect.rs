@@ -92,6 +92,11 @@ impl Detector {
         }
     }
 
+    /// Whether the key that was told last is still down.
+    pub fn is_key_down(&self) -> bool {
+        self.key.is_down()
+    }
+
     fn hop(&mut self, told: &mut impl FnMut(Heard)) {
         let recent = &self.window[self.window.len() - KEY_HOPS * self.hop_samples..];
         let digit = key_in(recent, self.rate_hz);
@@ -107,7 +112,7 @@ impl Detector {
 }
 
 /// Energy of `samples` at `hz`, on the scale on which a pure tone has its mean energy.
-fn energy_at(samples: &[f32], hz: f32, rate_hz: f32) -> f32 {
+pub(super) fn energy_at(samples: &[f32], hz: f32, rate_hz: f32) -> f32 {
     let coefficient = 2.0 * (TAU * hz / rate_hz).cos();
     let (mut last, mut before) = (0.0_f32, 0.0_f32);
     for sample in samples {
@@ -117,7 +122,7 @@ fn energy_at(samples: &[f32], hz: f32, rate_hz: f32) -> f32 {
     2.0 * power / (samples.len() as f32 * samples.len() as f32)
 }
 
-fn mean_energy(samples: &[f32]) -> f32 {
+pub(super) fn mean_energy(samples: &[f32]) -> f32 {
     samples.iter().map(|s| s * s).sum::<f32>() / samples.len() as f32
 }
 
@@ -139,7 +144,7 @@ fn key_in(samples: &[f32], rate_hz: f32) -> Option<Digit> {
 
 /// The frequency of the tone in `samples`, if it is one: least squares of the recurrence. Noise pulls the estimate
 /// towards a quarter of the rate, so it is repeated with the lag at which a quarter of the rate is the tone itself.
-fn frequency(samples: &[f32], rate_hz: f32) -> f32 {
+pub(super) fn frequency(samples: &[f32], rate_hz: f32) -> f32 {
     let angle = |lag: usize| {
         let (mut cross, mut square) = (0.0_f32, 0.0_f32);
         for n in lag..samples.len() - lag {

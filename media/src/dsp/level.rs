@@ -3,6 +3,11 @@
 //! A full-scale square wave has 0 dBFS, a full-scale sine -3 dBFS rms. Silence and an empty slice are minus
 //! infinity, so that comparing with a threshold needs no special case.
 
+/// Root mean square of `samples`, on the scale of samples; zero of none.
+pub fn rms(samples: &[f32]) -> f32 {
+    (samples.iter().map(|s| s * s).sum::<f32>() / samples.len().max(1) as f32).sqrt()
+}
+
 /// Root mean square of `samples` in dBFS.
 pub fn rms_dbfs(samples: &[f32]) -> f32 {
     if samples.is_empty() {

@@ -3,5 +3,7 @@
 pub mod detect;
 pub mod level;
 pub mod mix;
+pub mod noise;
+pub mod progress;
 pub mod resample;
 pub mod tone;

@@ -1,5 +1,7 @@
 //! The only words from control to the engine. Values and boxes only: obeying one allocates and frees nothing.
 
+use std::time::Instant;
+
 use crate::{
     graph::{build::NodeId, node::Control, schedule::Schedule},
     id::RoomId,
@@ -8,10 +10,12 @@ use crate::{
 /// An order to a shard. What it replaces or refuses goes to the reaper.
 #[derive(Debug)]
 pub enum Command {
-    /// A room begins, at its time zero.
+    /// A room begins to sound.
     Open {
         /// Which.
         room: RoomId,
+        /// Zero of its timeline: its first tick is at the tick's deadline minus this, rounded down to 10 ms.
+        epoch: Instant,
         /// Its graph with all nodes inside.
         schedule: Box<Schedule>,
     },

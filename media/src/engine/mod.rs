@@ -16,7 +16,7 @@ use crate::{
         command::Command,
         report::{Health, Refusal, Report},
     },
-    graph::{TICKS_PER_SECOND, nodes::denoise, schedule::Schedule},
+    graph::{TICKS_PER_SECOND, nodes::denoise, notes::Obeyed, schedule::Schedule},
     id::RoomId,
     ring::{Reader, Writer, ring},
     time::{CLOCK_HZ, MediaTime},
@@ -118,7 +118,7 @@ impl Shard {
         }
         self.obey();
         for room in &mut self.rooms {
-            room.schedule.tick(room.at);
+            room.schedule.tick(room.at, self.deadline);
             for (node, event) in room.schedule.drain_events() {
                 let report = Report::Node { room: room.id, node, at: room.at, event };
                 self.health.reports_dropped += u64::from(self.reports.push(report).is_err());
@@ -142,7 +142,9 @@ impl Shard {
         self.health.skipped_ticks += ticks;
         self.deadline += TICK * u32::try_from(ticks).unwrap_or(u32::MAX);
         for room in &mut self.rooms {
-            room.at = next(room.at, ticks);
+            let from = room.at;
+            room.at = next(from, ticks);
+            room.schedule.note(Obeyed::Jump(from), room.at);
         }
     }
 
@@ -158,23 +160,30 @@ impl Shard {
                 (Command::Open { schedule, .. }, Err(_)) if self.rooms.len() == ROOMS_MAX => {
                     self.throw(schedule, Some(Refusal::Full))
                 }
-                (Command::Open { schedule, .. }, Err(index)) => {
-                    self.rooms.insert(index, Room { id: room, at: MediaTime::ZERO, schedule });
+                (Command::Open { mut schedule, epoch, .. }, Err(index)) => {
+                    let ticks = self.deadline.saturating_duration_since(epoch).as_nanos() / TICK.as_nanos();
+                    let at = next(MediaTime::ZERO, u64::try_from(ticks).unwrap_or(u64::MAX >> 16));
+                    schedule.note(Obeyed::Open(schedule.number()), at);
+                    self.rooms.insert(index, Room { id: room, at, schedule });
                     None
                 }
                 (Command::Rebuild { mut schedule, .. }, Ok(index)) => {
-                    let current = &mut self.rooms[index].schedule;
+                    let Room { at, schedule: current, .. } = &mut self.rooms[index];
                     schedule.adopt(current);
+                    schedule.note(Obeyed::Rebuild(schedule.number()), *at);
                     let old = std::mem::replace(current, schedule);
                     self.throw(old, None)
                 }
                 (Command::Rebuild { schedule, .. }, Err(_)) => self.throw(schedule, Some(Refusal::NoSuchRoom)),
                 (Command::Tell { node, control, .. }, Ok(index)) => {
-                    let obeyed = self.rooms[index].schedule.control(node, control);
+                    let Room { at, schedule, .. } = &mut self.rooms[index];
+                    schedule.note(Obeyed::Tell(node, control), *at);
+                    let obeyed = schedule.control(node, control);
                     (!obeyed).then_some(Refusal::NoSuchNode)
                 }
                 (Command::Close { .. }, Ok(index)) => {
-                    let Room { at, schedule, .. } = self.rooms.remove(index);
+                    let Room { at, mut schedule, .. } = self.rooms.remove(index);
+                    schedule.note(Obeyed::Close, at);
                     self.events_dropped += schedule.events_dropped();
                     self.tell(Report::Closed { room, at });
                     self.throw(schedule, None)

@@ -76,6 +76,18 @@ impl Engine {
         Ok((engine, reports))
     }
 
+    /// One shard without a thread, whose first tick is due at `began`: for time that does not pass by itself.
+    pub fn by_hand(began: Instant) -> (Self, HandShard) {
+        let (shard, ends) = shard(began);
+        let engine = Self { shards: vec![Mutex::new(ends.commands)], stop: Arc::default(), threads: Vec::new() };
+        (engine, HandShard { shard, reports: Reports(ends.reports), garbage: ends.garbage })
+    }
+
+    /// How many shards there are.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
     /// Sends `command` to the shard of its room, or hands it back.
     pub fn try_send(&self, command: Command) -> Result<(), Refused> {
         let shard = &self.shards[self.shard_of(command.room())];
@@ -120,6 +132,31 @@ impl Drop for Engine {
     }
 }
 
+/// A shard that ticks when it is told to, and is its own reaper.
+pub struct HandShard {
+    shard: Shard,
+    /// What it tells.
+    pub reports: Reports,
+    garbage: Reader<Garbage>,
+}
+
+impl HandShard {
+    /// When the next tick is due.
+    pub fn deadline(&self) -> Instant {
+        self.shard.deadline()
+    }
+
+    /// Does the next tick, exactly on time. Frees nothing; see [`HandShard::reap`].
+    pub fn tick(&mut self) {
+        self.shard.tick(self.shard.deadline());
+    }
+
+    /// Drops what the shard is done with.
+    pub fn reap(&mut self) {
+        while self.garbage.pop().is_some() {}
+    }
+}
+
 /// What one shard tells, in order.
 pub struct Reports(Reader<Report>);
 
@@ -127,6 +164,11 @@ impl Reports {
     /// The next report, if there is one.
     pub fn poll(&mut self) -> Option<Report> {
         self.0.pop()
+    }
+
+    /// Whether the shard is gone: what waits is the last there will be.
+    pub fn is_last(&self) -> bool {
+        self.0.is_abandoned()
     }
 
     /// Waits for the next report, looking once a tick; nothing once the shard is gone.
@@ -149,7 +191,7 @@ impl Reports {
 /// The thread of one shard.
 fn run(mut shard: Shard, stop: &AtomicBool) {
     #[cfg(target_os = "linux")]
-    claim_priority();
+    claim_priority(NICENESS);
     warm_up();
     while !stop.load(Ordering::Relaxed) {
         let began = now();
@@ -163,13 +205,14 @@ fn run(mut shard: Shard, stop: &AtomicBool) {
     }
 }
 
-/// Asks to run before the threads that may wait. Where that is not allowed the engine works all the same, and
-/// is late when the machine is busy.
+/// Asks for the calling thread to run before those that may wait. Where that is not allowed it works all the same,
+/// and is late when the machine is busy.
 #[cfg(target_os = "linux")]
-fn claim_priority() {
-    let thread = rustix::thread::gettid();
-    if let Err(error) = rustix::process::setpriority_process(Some(thread), NICENESS) {
-        tracing::info!(%error, niceness = NICENESS, "the engine's thread runs with ordinary priority");
+pub(crate) fn claim_priority(niceness: i32) {
+    let id = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(id), niceness) {
+        let thread = thread::current();
+        tracing::info!(%error, niceness, thread = thread.name(), "a thread of real time runs with ordinary priority");
     }
 }
 

@@ -4,14 +4,19 @@
 //! [`Graph::build`] makes the next schedule, which takes new nodes along and names the old ones. The engine
 //! moves those over from the schedule before, so that a queue keeps what is in it while the room changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    any::Any,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use crate::{
     frame::Format,
     graph::{
         node::{Buffer, Node, Ports, samples_per_tick},
+        notes::{self, Told},
         schedule::{Schedule, Slot, Step},
     },
+    journal::{Journal, Kind, Tape},
 };
 
 /// A node of one graph; never given twice.
@@ -80,12 +85,20 @@ pub struct Graph {
     nodes: BTreeMap<NodeId, Placed>,
     /// From each input to the output that feeds it.
     edges: BTreeMap<Port, Port>,
+    /// Schedules made so far.
+    built: u64,
+    /// Where its changes are noted.
+    journal: Option<Journal>,
+    /// For the next schedule.
+    tape: Option<Tape>,
 }
 
 struct Placed {
     ports: Ports,
     /// The node itself, until a schedule takes it along.
     node: Option<Box<dyn Node>>,
+    /// Whose place it takes in the schedule that takes it along.
+    succeeds: Option<NodeId>,
 }
 
 impl Graph {
@@ -94,11 +107,39 @@ impl Graph {
         Self::default()
     }
 
+    /// From now on every change is noted in `journal`. Before the first node, or a replay lacks it.
+    pub fn note_in(&mut self, journal: Journal) {
+        self.journal = Some(journal);
+    }
+
+    /// The next schedule begins anew rather than replace another: it gets a tape of its own.
+    pub fn begin(&mut self) {
+        self.tape = self.journal.as_ref().map(Journal::tape);
+    }
+
+    fn note(&self, told: impl FnOnce() -> Told) {
+        if let Some(journal) = &self.journal {
+            let told = serde_json::to_vec(&told()).expect("a change is numbers and names");
+            journal.note(Kind::GraphTold, 0, told);
+        }
+    }
+
+    /// The id that the next node will have; ids rise by one.
+    pub fn next_id(&self) -> NodeId {
+        NodeId(self.next)
+    }
+
     /// Adds `node` without any edge.
     pub fn add(&mut self, node: impl Node + 'static) -> NodeId {
+        self.add_boxed(Box::new(node))
+    }
+
+    /// Adds a node of a kind that only its maker knows, without any edge.
+    pub fn add_boxed(&mut self, node: Box<dyn Node>) -> NodeId {
         let id = NodeId(self.next);
         self.next += 1;
-        self.nodes.insert(id, Placed { ports: node.ports(), node: Some(Box::new(node)) });
+        self.note(|| Told::Add { node: id.0, is: node.describe() });
+        self.nodes.insert(id, Placed { ports: node.ports(), node: Some(node), succeeds: None });
         id
     }
 
@@ -106,6 +147,34 @@ impl Graph {
     pub fn remove(&mut self, node: NodeId) -> Result<(), GraphError> {
         self.nodes.remove(&node).ok_or(GraphError::NoSuchNode(node))?;
         self.edges.retain(|to, from| to.node != node && from.node != node);
+        self.note(|| Told::Remove(node.0));
+        Ok(())
+    }
+
+    /// Adds `node` in the place of `old`, which is removed with its edges: `node` takes over from it
+    /// ([`Node::succeed`]) when the engine goes from one to the other.
+    pub fn replace(&mut self, old: NodeId, node: Box<dyn Node>) -> Result<NodeId, GraphError> {
+        self.ports(old)?;
+        let id = self.add_boxed(node);
+        self.succeed(id, old)?;
+        self.remove(old)?;
+        Ok(id)
+    }
+
+    /// Lets `node` take over from `old`, which is to be removed next.
+    pub(crate) fn succeed(&mut self, node: NodeId, old: NodeId) -> Result<(), GraphError> {
+        let before = self.nodes.get_mut(&old).ok_or(GraphError::NoSuchNode(old))?;
+        let (of, mut before) = (before.succeeds.take(), before.node.take());
+        let placed = self.nodes.get_mut(&node).ok_or(GraphError::NoSuchNode(node))?;
+        match (&mut placed.node, &mut before) {
+            // No schedule has taken it yet: what it would have taken over itself is still to come.
+            (Some(node), Some(before)) => {
+                node.succeed(&mut **before as &mut dyn Any);
+                placed.succeeds = of;
+            }
+            _ => placed.succeeds = Some(old),
+        }
+        self.note(|| Told::Succeed { node: node.0, of: old.0 });
         Ok(())
     }
 
@@ -120,7 +189,14 @@ impl Graph {
             return Err(GraphError::InputTaken(to));
         }
         self.edges.insert(to, from);
+        self.note(|| Told::Connect { from: notes::port(from), to: notes::port(to) });
         Ok(())
+    }
+
+    /// Takes the edge to the input `to` away; where there is none, nothing happens.
+    pub fn disconnect(&mut self, to: Port) {
+        self.edges.remove(&to);
+        self.note(|| Told::Disconnect(notes::port(to)));
     }
 
     /// Connects the first output of each node to the first input of the next.
@@ -149,32 +225,44 @@ impl Graph {
             let inputs = (0..ports.inputs.len()).map(|index| buffers[&self.edges[&node.port(index)]]).collect();
             steps.push(Step { node, inputs, outputs, first, start });
         }
-        let slots = self.nodes.iter_mut().map(|(&id, placed)| Slot::new(id, placed.node.take())).collect();
-        Ok(Schedule::new(steps, slots, samples, buffers.len()))
+        let slots = self.nodes.iter_mut();
+        let slots = slots.map(|(&id, placed)| Slot::new(id, placed.node.take(), placed.succeeds.take())).collect();
+        let mut schedule = Schedule::new(steps, slots, samples, buffers.len());
+        self.built += 1;
+        self.note(|| Told::Built(self.built));
+        schedule.set_number(self.built);
+        if let Some(tape) = self.tape.take() {
+            schedule.note_on(tape);
+        }
+        Ok(schedule)
     }
 
     /// The nodes in an order in which each comes after what feeds it; the older first where both would do, so
     /// that equal graphs have equal schedules.
     fn order(&self) -> Result<Vec<NodeId>, GraphError> {
-        let mut waiting: BTreeMap<NodeId, BTreeSet<NodeId>> = BTreeMap::new();
+        // Whom each node feeds, and how many edges each node still waits for.
+        let mut fed: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
+        let mut waiting: BTreeMap<NodeId, usize> = BTreeMap::new();
         for (&node, placed) in &self.nodes {
-            let mut feeders = BTreeSet::new();
             for (index, &format) in placed.ports.inputs.iter().enumerate() {
                 samples_per_tick(format).ok_or(GraphError::BadFormat(node, format))?;
                 let to = node.port(index);
-                feeders.insert(self.edges.get(&to).ok_or(GraphError::InputOpen(to))?.node);
+                fed.entry(self.edges.get(&to).ok_or(GraphError::InputOpen(to))?.node).or_default().push(node);
             }
-            waiting.insert(node, feeders);
+            waiting.insert(node, placed.ports.inputs.len());
         }
         let mut ready: BTreeSet<NodeId> =
-            waiting.iter().filter(|(_, feeders)| feeders.is_empty()).map(|(&node, _)| node).collect();
+            waiting.iter().filter(|(_, edges)| **edges == 0).map(|(&node, _)| node).collect();
         let mut order = Vec::with_capacity(waiting.len());
         while let Some(node) = ready.pop_first() {
             waiting.remove(&node);
             order.push(node);
-            for (&other, feeders) in &mut waiting {
-                if feeders.remove(&node) && feeders.is_empty() {
-                    ready.insert(other);
+            for &other in fed.get(&node).into_iter().flatten() {
+                if let Some(edges) = waiting.get_mut(&other) {
+                    *edges -= 1;
+                    if *edges == 0 {
+                        ready.insert(other);
+                    }
                 }
             }
         }

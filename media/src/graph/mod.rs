@@ -8,6 +8,8 @@
 pub mod build;
 pub mod node;
 pub mod nodes;
+pub mod notes;
+pub mod replay;
 pub mod schedule;
 
 /// Ticks in one second. 10 ms divides every codec's frame and is one frame of the noise suppressor; a shorter

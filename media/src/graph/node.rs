@@ -4,15 +4,19 @@
 //! [`Node::control`] run on the engine's thread, where they never allocate, free, lock, log or wait. Samples are
 //! f32 in [-1, 1]; the buffers belong to the schedule, which lends a node the slices of its ports for one tick.
 
+use std::{any::Any, time::Instant};
+
 use crate::{
-    dsp::{detect, tone},
+    dsp::{detect, progress, tone},
     frame::Format,
-    graph::TICKS_PER_SECOND,
+    graph::{TICKS_PER_SECOND, notes::Described},
+    journal::{Kind, Tape},
+    rtp::{dtmf, leg},
     time::MediaTime,
 };
 
 /// A stage of the graph. Implemented outside this package too, where legs meet their transports.
-pub trait Node: Send {
+pub trait Node: Send + Any {
     /// The formats of its ports; called once, on the control thread.
     fn ports(&self) -> Ports;
 
@@ -20,10 +24,22 @@ pub trait Node: Send {
     /// become silent.
     fn process(&mut self, tick: &mut Tick<'_>, inputs: &Inputs<'_>, outputs: &mut Outputs<'_>) -> Status;
 
+    /// What it is made of, for a journal from which it may be made again; called once, on the control thread. What
+    /// a node that only takes sound does with it is nobody's matter, so that most need not say.
+    fn describe(&self) -> Described {
+        Described::by_ports(std::any::type_name_of_val(self), &self.ports())
+    }
+
     /// Obeys `control`, or ignores it where it is not for this kind of node; called on the engine's thread,
     /// between ticks.
     fn control(&mut self, control: Control) {
         let _ = control;
+    }
+
+    /// Takes over from `before`, whose place it has from now on: exchanges what must go on, frees nothing and allocates
+    /// nothing; called once, before its first tick, on the engine's thread. `before` is dropped elsewhere.
+    fn succeed(&mut self, before: &mut dyn Any) {
+        let _ = before;
     }
 }
 
@@ -82,9 +98,9 @@ pub enum Control {
     Gain(f32),
     /// Playout: drop all turns up to this one, now and when they come late, with a short fade.
     Flush(u64),
-    /// Playout: fade out and hold what is queued.
+    /// Playout: fade out and hold what is queued. Receive: be silent, whatever comes. Send: send no sound and no keys.
     Pause,
-    /// Playout: go on where it was held.
+    /// Playout: go on where it was held. Receive and Send: go on.
     Resume,
     /// Tone: begin this one from its start.
     Play(tone::Tone),
@@ -114,8 +130,20 @@ pub enum Event {
     Drained,
     /// Tap: frames were dropped because the reader left no room; once per spell.
     TapOverflowed,
+    /// Capture: frames were dropped because the reader left no room; once per spell.
+    CaptureOverflowed,
+    /// Capture: nobody reads any more, and the node may be removed; once a second.
+    CaptureAbandoned,
     /// Tone detector: this was heard.
     ToneHeard(detect::Heard),
+    /// Call progress: this was heard.
+    Progress(progress::Heard),
+    /// Receive: the far end pressed a key or let it go.
+    Key(dtmf::Event),
+    /// Receive: how the stream does, once a second.
+    Rtp(leg::Health),
+    /// Receive: the far end says that it leaves.
+    Goodbye,
     /// A tone was played to its end.
     ToneEnded,
     /// The node panicked; it is mute until it is replaced.
@@ -126,13 +154,30 @@ pub enum Event {
 pub struct Tick<'a> {
     /// When the first sample of this tick is heard.
     pub at: MediaTime,
+    /// The deadline of this tick, the real time that `at` stands for: what arrived at the instant `arrival` did so
+    /// at `at` minus (`due` - `arrival`) of the room's timeline.
+    pub due: Instant,
     pub(super) events: &'a mut dyn FnMut(Event),
+    /// Where what a node takes in from outside is noted, and under which number.
+    pub(super) tape: Option<(&'a mut Tape, u32)>,
 }
 
 impl Tick<'_> {
     /// Leaves a report; when there are too many in one tick, the newest are dropped and counted.
     pub fn report(&mut self, event: Event) {
         (self.events)(event);
+    }
+
+    /// Whether somebody wants to know what comes in from outside of the graph.
+    pub(crate) fn is_noted(&self) -> bool {
+        self.tape.is_some()
+    }
+
+    /// Notes what came in from outside of the graph, where that is wanted.
+    pub(crate) fn note(&mut self, kind: Kind, parts: [&[u8]; 2]) {
+        if let Some((tape, node)) = &mut self.tape {
+            tape.note(kind, *node, &[&self.at.ticks().to_le_bytes(), parts[0], parts[1]]);
+        }
     }
 }
 

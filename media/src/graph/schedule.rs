@@ -9,14 +9,17 @@ use std::{
     any::Any,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
 };
 
 use crate::{
     graph::{
         build::NodeId,
         node::{Buffer, Content, Control, Event, Inputs, Node, Outputs, Status, Tick},
+        notes::{Obeyed, checksum},
     },
-    time::MediaTime,
+    journal::{Kind, Tape},
+    time::{CLOCK_HZ, MediaTime},
 };
 
 /// Reports that one tick may leave per node; what is more is dropped and counted. Marks and levels need two.
@@ -31,6 +34,10 @@ pub struct Schedule {
     contents: Vec<Content>,
     events: Vec<(NodeId, Event)>,
     events_dropped: u64,
+    /// How its graph counts it.
+    number: u64,
+    /// Where what comes in and what passes is noted.
+    tape: Option<Tape>,
 }
 
 /// One call of one node.
@@ -48,13 +55,15 @@ pub(super) struct Step {
 pub(super) struct Slot {
     id: NodeId,
     node: Option<Box<dyn Node>>,
+    /// Whose place the node takes, in the schedule before.
+    succeeds: Option<NodeId>,
     /// What the node panicked with: kept, because dropping it frees, and the sign that it is mute.
     panic: Option<Box<dyn Any + Send>>,
 }
 
 impl Slot {
-    pub(super) fn new(id: NodeId, node: Option<Box<dyn Node>>) -> Self {
-        Self { id, node, panic: None }
+    pub(super) fn new(id: NodeId, node: Option<Box<dyn Node>>, succeeds: Option<NodeId>) -> Self {
+        Self { id, node, succeeds, panic: None }
     }
 }
 
@@ -68,11 +77,37 @@ impl Schedule {
             contents: vec![Content::Silent; buffers],
             events,
             events_dropped: 0,
+            number: 0,
+            tape: None,
         }
     }
 
-    /// Runs every node once for the 10 ms that begin at `at`.
-    pub fn tick(&mut self, at: MediaTime) {
+    /// How its graph counts it, from one.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn set_number(&mut self, number: u64) {
+        self.number = number;
+    }
+
+    /// From now on what comes in and what passes is noted on `tape`, also in the schedules that follow this one.
+    pub(super) fn note_on(&mut self, tape: Tape) {
+        self.tape = Some(tape);
+    }
+
+    /// Notes what the engine did to the room before the tick at `at`.
+    pub(crate) fn note(&mut self, obeyed: Obeyed, at: MediaTime) {
+        if let Some(tape) = &mut self.tape {
+            obeyed.note(tape, at);
+        }
+    }
+
+    /// Runs every node once for the 10 ms that begin at `at`, which is `due` in real time.
+    pub fn tick(&mut self, at: MediaTime, due: Instant) {
+        if at.ticks().is_multiple_of(CLOCK_HZ) {
+            self.note(Obeyed::Beat, at);
+        }
         for step in &self.steps {
             let (id, capacity) = (step.node, self.events.capacity());
             let (before, rest) = self.memory.split_at_mut(step.start);
@@ -96,7 +131,14 @@ impl Schedule {
                 outputs.silence_all();
                 continue;
             };
-            let mut tick = Tick { at, events: &mut report };
+            if let (Some(tape), []) = (&mut self.tape, step.outputs.as_slice()) {
+                for port in (0..inputs.len()).filter(|&port| !inputs.is_silent(port)) {
+                    let sum = checksum(inputs.samples(port));
+                    tape.note(Kind::Passed, id.0, &[&at.ticks().to_le_bytes(), &sum.to_le_bytes()]);
+                }
+            }
+            let tape = self.tape.as_mut().map(|tape| (tape, id.0));
+            let mut tick = Tick { at, due, events: &mut report, tape };
             // A node that panicked is never called again, so nobody sees what it left half done.
             match catch_unwind(AssertUnwindSafe(|| node.process(&mut tick, &inputs, &mut outputs))) {
                 Ok(Status::Sounding) => outputs.silence_stale(),
@@ -120,21 +162,30 @@ impl Schedule {
         self.events_dropped
     }
 
-    /// Moves the nodes that both have from `old` into this schedule, which replaces it; what stays in `old` has
-    /// been removed from the graph.
+    /// Moves the nodes that both have from `old` into this schedule, which replaces it, and lets those that take
+    /// another's place take over from it; what stays in `old` has been removed from the graph.
     pub fn adopt(&mut self, old: &mut Self) {
         for slot in self.slots.iter_mut().filter(|slot| slot.node.is_none()) {
             if let Ok(index) = old.slots.binary_search_by_key(&slot.id, |slot| slot.id) {
                 std::mem::swap(slot, &mut old.slots[index]);
             }
         }
+        for slot in &mut self.slots {
+            let before = slot.succeeds.take().and_then(|id| old.slots.binary_search_by_key(&id, |slot| slot.id).ok());
+            if let (Some(node), Some(before)) =
+                (&mut slot.node, before.and_then(|index| old.slots[index].node.as_mut()))
+            {
+                node.succeed(&mut **before as &mut dyn Any);
+            }
+        }
         self.events_dropped += old.events_dropped;
+        std::mem::swap(&mut self.tape, &mut old.tape);
     }
 
     /// Hands `control` to `node`; false when there is no such node, or it is mute.
     pub fn control(&mut self, node: NodeId, control: Control) -> bool {
         let slot = self.slots.binary_search_by_key(&node, |slot| slot.id).ok().map(|index| &mut self.slots[index]);
-        let Some(Slot { node: Some(node), panic: panic @ None, id }) = slot else { return false };
+        let Some(Slot { node: Some(node), panic: panic @ None, id, .. }) = slot else { return false };
         match catch_unwind(AssertUnwindSafe(|| node.control(control))) {
             Ok(()) => true,
             Err(payload) => {

@@ -4,42 +4,26 @@
 //! 20 ms, and is rolled off towards the top as the noise of a room is. Equal seeds hiss alike.
 
 use crate::{
-    dsp::mix::{self, Ramp},
+    dsp::{
+        mix::{self, Ramp},
+        noise::Noise,
+    },
     frame::Format,
     graph::node::{Control, Inputs, Node, Outputs, Ports, Status, Tick},
 };
-
-/// How much of the last sample stays in the next: a gentle roll-off.
-const SMOOTHING: f32 = 0.7;
-
-/// Makes white noise in [-1, 1], rolled off by [`SMOOTHING`], as loud as a factor says (rms 1 at factor 1):
-/// variance 1/3 of the uniform, times (1 - a) / (1 + a) of the roll-off.
-const LOUDNESS: f32 = 4.123_106;
 
 /// One input, one output.
 pub struct Comfort {
     format: Format,
     factor: f32,
     ramp: Ramp,
-    seed: u64,
-    last: f32,
+    noise: Noise,
 }
 
 impl Comfort {
     /// Noise at `dbfs` (rms; -60 is a quiet room), from `seed`.
     pub fn new(format: Format, dbfs: f32, seed: u64) -> Self {
-        // Zero would stay zero for ever.
-        Self { format, factor: mix::factor(dbfs), ramp: Ramp::resting(0.0), seed: seed | 1, last: 0.0 }
-    }
-
-    fn noise(&mut self) -> f32 {
-        // Xorshift: a handful of instructions, and nobody bets on it.
-        self.seed ^= self.seed << 13;
-        self.seed ^= self.seed >> 7;
-        self.seed ^= self.seed << 17;
-        let white = (self.seed >> 40) as f32 / 8_388_608.0 - 1.0;
-        self.last = SMOOTHING * self.last + (1.0 - SMOOTHING) * white;
-        self.last * LOUDNESS
+        Self { format, factor: mix::factor(dbfs), ramp: Ramp::resting(0.0), noise: Noise::new(seed) }
     }
 }
 
@@ -62,7 +46,7 @@ impl Node for Comfort {
         }
         if !(wanted == 0.0 && self.ramp.rests_at(0.0)) {
             for out in output {
-                *out += self.noise() * self.ramp.advance();
+                *out += self.noise.sample() * self.ramp.advance();
             }
         }
         Status::Sounding

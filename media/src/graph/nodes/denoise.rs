@@ -10,7 +10,10 @@ use nnnoiseless::{DenoiseState, RnnModel};
 use crate::{
     dsp::mix::Ramp,
     frame::MOUTH_HZ,
-    graph::node::{Control, Inputs, Node, Outputs, Ports, Status, Tick, mono},
+    graph::{
+        node::{Control, Inputs, Node, Outputs, Ports, Status, Tick, mono},
+        notes::Described,
+    },
 };
 
 const FRAME_SAMPLES: usize = DenoiseState::FRAME_SIZE;
@@ -62,6 +65,10 @@ impl Default for Denoise {
 impl Node for Denoise {
     fn ports(&self) -> Ports {
         Ports::through(mono(MOUTH_HZ))
+    }
+
+    fn describe(&self) -> Described {
+        Described::Denoise
     }
 
     fn process(&mut self, _: &mut Tick<'_>, inputs: &Inputs<'_>, outputs: &mut Outputs<'_>) -> Status {

@@ -3,7 +3,10 @@
 use crate::{
     dsp::mix::{self, Ramp},
     frame::Format,
-    graph::node::{Control, Inputs, Node, Outputs, Ports, Status, Tick, samples_per_tick},
+    graph::{
+        node::{Control, Inputs, Node, Outputs, Ports, Status, Tick, samples_per_tick},
+        notes::{self, Described},
+    },
 };
 
 /// A factor on everything that passes.
@@ -15,13 +18,22 @@ pub struct Gain {
 impl Gain {
     /// A gain of `db`; minus infinity is mute.
     pub fn new(format: Format, db: f32) -> Self {
-        Self { format, ramp: Ramp::resting(mix::factor(db)) }
+        Self::by_factor(format, mix::factor(db))
+    }
+
+    /// A gain that multiplies by `factor`.
+    pub(crate) fn by_factor(format: Format, factor: f32) -> Self {
+        Self { format, ramp: Ramp::resting(factor) }
     }
 }
 
 impl Node for Gain {
     fn ports(&self) -> Ports {
         Ports::through(self.format)
+    }
+
+    fn describe(&self) -> Described {
+        Described::Gain { format: notes::format(self.format), factor: self.ramp.target().to_bits() }
     }
 
     fn process(&mut self, _: &mut Tick<'_>, inputs: &Inputs<'_>, outputs: &mut Outputs<'_>) -> Status {

@@ -1,4 +1,6 @@
-//! One node alone on a bench, for the tests of this folder: slices in, slices, silence and reports out.
+//! One node alone on a bench, for tests: slices in, slices, silence and reports out.
+
+use std::time::Instant;
 
 use crate::{
     graph::{
@@ -9,12 +11,13 @@ use crate::{
 };
 
 /// Samples of a tick at 8 kHz.
-pub(super) const TICK_8K: usize = 80;
+pub(crate) const TICK_8K: usize = 80;
 
-pub(super) struct Harness<N> {
-    pub(super) node: N,
-    pub(super) events: Vec<Event>,
+pub(crate) struct Harness<N> {
+    pub(crate) node: N,
+    pub(crate) events: Vec<Event>,
     at: u64,
+    began: Instant,
     inputs: Vec<Buffer>,
     input_memory: Vec<f32>,
     outputs: Vec<Buffer>,
@@ -23,7 +26,7 @@ pub(super) struct Harness<N> {
 }
 
 impl<N: Node> Harness<N> {
-    pub(super) fn new(node: N) -> Self {
+    pub(crate) fn new(node: N) -> Self {
         let ports = node.ports();
         let layout = |formats: &[_]| {
             let mut start = 0;
@@ -38,11 +41,16 @@ impl<N: Node> Harness<N> {
         let (inputs, input_memory) = layout(&ports.inputs);
         let (outputs, output_memory) = layout(&ports.outputs);
         let output_contents = vec![Content::Silent; outputs.len()];
-        Self { node, events: Vec::new(), at: 0, inputs, input_memory, outputs, output_memory, output_contents }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "an instant can only be had from the clock; no test depends on which"
+        )]
+        let began = Instant::now();
+        Self { node, events: Vec::new(), at: 0, began, inputs, input_memory, outputs, output_memory, output_contents }
     }
 
     /// One tick; nothing stands for a silent input.
-    pub(super) fn tick(&mut self, sounds: &[Option<&[f32]>]) -> Vec<Vec<f32>> {
+    pub(crate) fn tick(&mut self, sounds: &[Option<&[f32]>]) -> Vec<Vec<f32>> {
         let mut contents = Vec::new();
         for (buffer, sound) in self.inputs.iter().zip(sounds) {
             let memory = &mut self.input_memory[buffer.start..buffer.start + buffer.len];
@@ -61,7 +69,8 @@ impl<N: Node> Harness<N> {
             ports: &self.outputs,
         };
         let mut report = |event| self.events.push(event);
-        let mut tick = Tick { at: MediaTime::from_ticks(self.at), events: &mut report };
+        let at = MediaTime::from_ticks(self.at);
+        let mut tick = Tick { at, due: self.began + at.as_duration(), events: &mut report, tape: None };
         outputs.begin();
         match self.node.process(&mut tick, &inputs, &mut outputs) {
             Status::Sounding => outputs.silence_stale(),
@@ -72,22 +81,22 @@ impl<N: Node> Harness<N> {
     }
 
     /// `ticks` ticks of a node with one output and no sounding input.
-    pub(super) fn run(&mut self, ticks: usize) -> Vec<f32> {
+    pub(crate) fn run(&mut self, ticks: usize) -> Vec<f32> {
         let silence = vec![None; self.inputs.len()];
         (0..ticks).flat_map(|_| self.tick(&silence).remove(0)).collect()
     }
 
     /// Feeds `sound` to the only input, tick by tick; what came out of the first output.
-    pub(super) fn feed(&mut self, sound: &[f32]) -> Vec<f32> {
+    pub(crate) fn feed(&mut self, sound: &[f32]) -> Vec<f32> {
         let len = self.inputs[0].len;
         sound.chunks_exact(len).flat_map(|now| self.tick(&[Some(now)]).into_iter().next().unwrap_or_default()).collect()
     }
 
-    pub(super) fn control(&mut self, control: Control) {
+    pub(crate) fn control(&mut self, control: Control) {
         self.node.control(control);
     }
 
-    pub(super) fn silent(&self) -> Vec<bool> {
+    pub(crate) fn silent(&self) -> Vec<bool> {
         self.output_contents.iter().map(|content| *content == Content::Silent).collect()
     }
 }

@@ -8,7 +8,10 @@
 use crate::{
     dsp::mix,
     frame::Format,
-    graph::node::{Inputs, Node, Outputs, Ports, Status, Tick, samples_per_tick},
+    graph::{
+        node::{Inputs, Node, Outputs, Ports, Status, Tick, samples_per_tick},
+        notes::{self, Described},
+    },
 };
 
 /// N inputs, N + 1 outputs.
@@ -33,6 +36,10 @@ impl Mixer {
 impl Node for Mixer {
     fn ports(&self) -> Ports {
         Ports { inputs: vec![self.format; self.legs], outputs: vec![self.format; self.legs + 1] }
+    }
+
+    fn describe(&self) -> Described {
+        Described::Mixer { format: notes::format(self.format), legs: self.legs }
     }
 
     fn process(&mut self, _: &mut Tick<'_>, inputs: &Inputs<'_>, outputs: &mut Outputs<'_>) -> Status {
@@ -72,6 +79,39 @@ impl Node for Mixer {
     }
 }
 
+/// N inputs, one output: everybody, without the cost of leaving each out once.
+pub struct Sum {
+    format: Format,
+    legs: usize,
+}
+
+impl Sum {
+    /// A sum of `legs` legs of the same `format`.
+    pub fn new(format: Format, legs: usize) -> Self {
+        Self { format, legs }
+    }
+}
+
+impl Node for Sum {
+    fn ports(&self) -> Ports {
+        Ports { inputs: vec![self.format; self.legs], outputs: vec![self.format] }
+    }
+
+    fn describe(&self) -> Described {
+        Described::Sum { format: notes::format(self.format), legs: self.legs }
+    }
+
+    fn process(&mut self, _: &mut Tick<'_>, inputs: &Inputs<'_>, outputs: &mut Outputs<'_>) -> Status {
+        let mut sounding = (0..self.legs).filter(|&leg| !inputs.is_silent(leg));
+        let Some(first) = sounding.next() else { return Status::Silent };
+        let sum = outputs.samples(0);
+        sum.copy_from_slice(inputs.samples(first));
+        sounding.for_each(|leg| mix::add(sum, inputs.samples(leg)));
+        mix::limit(sum);
+        Status::Sounding
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -104,6 +144,15 @@ mod tests {
             changed[who] = other;
             // To the last bit: whatever I say, I hear the same.
             prop_assert_eq!(&mix(&voices)[who], &mix(&changed)[who]);
+        }
+
+        #[test]
+        fn a_sum_is_what_a_mixer_gives_for_everybody(voices in prop::collection::vec(prop::option::of(0.01_f32..1.0), 0..8)) {
+            let mut harness = Harness::new(Sum::new(mono(8_000), voices.len()));
+            let sounds: Vec<_> = voices.iter().map(|voice| voice.map(wave)).collect();
+            let sum = harness.tick(&sounds.iter().map(Option::as_deref).collect::<Vec<_>>());
+            let mixed = mix(&voices);
+            prop_assert_eq!(sum.last(), mixed.last());
         }
 
         #[test]

@@ -9,7 +9,11 @@ use std::time::Duration;
 
 use crate::{
     dsp::mix::Ramp,
-    graph::node::{Control, Event, Inputs, Node, Outputs, Ports, Status, Tick, mono},
+    graph::{
+        node::{Control, Event, Inputs, Node, Outputs, Ports, Status, Tick, mono},
+        notes::Described,
+    },
+    journal::Kind,
     ring::{Reader, Writer, ring},
 };
 
@@ -57,6 +61,23 @@ impl Piece {
             Self::Sound { turn, .. } | Self::Mark { turn, .. } => *turn,
         }
     }
+
+    /// Notes that it was taken in this tick.
+    fn note(&self, tick: &mut Tick<'_>) {
+        let mut head = [0; 9];
+        head[0] = u8::from(matches!(self, Self::Mark { .. }));
+        head[1..].copy_from_slice(&self.turn().to_le_bytes());
+        match self {
+            Self::Mark { id, .. } => tick.note(Kind::Sound, [&head, &id.to_le_bytes()]),
+            Self::Sound { len, samples, .. } => {
+                let mut bytes = [0; 4 * PIECE_SAMPLES];
+                for (slot, sample) in bytes.chunks_exact_mut(4).zip(samples) {
+                    slot.copy_from_slice(&sample.to_le_bytes());
+                }
+                tick.note(Kind::Sound, [&head, &bytes[..4 * len]]);
+            }
+        }
+    }
 }
 
 /// The writing end.
@@ -82,6 +103,12 @@ impl Mouth {
     /// Asks for a report when all that was written has been played; false when there is no room yet.
     pub fn mark(&mut self, turn: u64, id: u64) -> bool {
         self.ring.push(Piece::Mark { turn, id }).is_ok()
+    }
+
+    /// How many pieces of at most 480 samples, and marks, wait in the ring: of 10 ms each for whoever writes such
+    /// pieces.
+    pub fn queued(&self) -> usize {
+        RING_PIECES - self.ring.vacant()
     }
 
     /// Whether the node is gone and nothing will be played any more.
@@ -117,6 +144,9 @@ impl Playout {
         for _ in 0..PIECES_PER_TICK {
             if self.piece.is_none() {
                 (self.piece, self.played) = (self.ring.pop(), 0);
+                if let Some(piece) = self.piece.as_ref().filter(|_| tick.is_noted()) {
+                    piece.note(tick);
+                }
             }
             let Some(turn) = self.piece.as_ref().map(Piece::turn) else { break };
             let is_dead = Some(turn) <= self.flushed;
@@ -164,6 +194,10 @@ impl Playout {
 impl Node for Playout {
     fn ports(&self) -> Ports {
         Ports::source(mono(self.rate_hz))
+    }
+
+    fn describe(&self) -> Described {
+        Described::Playout { rate_hz: self.rate_hz }
     }
 
     fn process(&mut self, tick: &mut Tick<'_>, _: &Inputs<'_>, outputs: &mut Outputs<'_>) -> Status {

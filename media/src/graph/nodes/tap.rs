@@ -1,15 +1,18 @@
 //! From the graph to the ears: 16 kHz in, frames of 20 ms into a ring, and the end of real time.
 //!
 //! The node writes; it never waits for whoever listens. When the ring is full, new frames are dropped. The
-//! reader, on any other thread, skips ahead when it is more than 2 s behind. Both leave a hole between the times
-//! of two frames, and the reader tells each hole as [`Heard::Lost`], so that nothing is ever missing silently.
+//! reader, on any other thread, skips ahead when it is more than 2 s behind, for old words are worth less than
+//! new ones. It is told each hole, so that nothing is ever missing silently.
 
 use crate::{
-    frame::{EAR_HZ, Frame},
-    graph::node::{Event, Inputs, Node, Outputs, Ports, Status, Tick, mono},
-    ring::{Reader, Writer, ring},
-    time::{MediaTime, Span},
+    frame::EAR_HZ,
+    graph::{
+        node::{Event, Inputs, Node, Outputs, Ports, Status, Tick, mono},
+        nodes::frames::{FrameReader, FrameWriter, Written, frames},
+    },
 };
+
+pub use super::frames::Heard;
 
 /// Samples of a frame: 20 ms.
 const FRAME_SAMPLES: usize = 320;
@@ -24,20 +27,18 @@ const BEHIND_FRAMES: usize = 100;
 /// What is left after skipping ahead, 200 ms, so that the next word is not cut.
 const KEPT_FRAMES: usize = 10;
 
+/// The listening end of a tap.
+pub type TapReader = FrameReader<FRAME_SAMPLES>;
+
 /// A node that hands what it hears to a reader, and that reader.
 pub fn tap() -> (Tap, TapReader) {
-    let (writer, reader) = ring(RING_FRAMES);
-    let frame = Frame { at: MediaTime::ZERO, samples: [0.0; FRAME_SAMPLES] };
-    let tap = Tap { ring: writer, frame, filled: 0, is_overflowing: false };
-    (tap, TapReader { ring: reader, expected: None, held: None })
+    let (writer, reader) = frames(RING_FRAMES, BEHIND_FRAMES, KEPT_FRAMES);
+    (Tap { writer }, reader)
 }
 
 /// One input at 16 kHz, nothing out.
 pub struct Tap {
-    ring: Writer<Frame<FRAME_SAMPLES>>,
-    frame: Frame<FRAME_SAMPLES>,
-    filled: usize,
-    is_overflowing: bool,
+    writer: FrameWriter<FRAME_SAMPLES>,
 }
 
 impl Node for Tap {
@@ -46,75 +47,21 @@ impl Node for Tap {
     }
 
     fn process(&mut self, tick: &mut Tick<'_>, inputs: &Inputs<'_>, _: &mut Outputs<'_>) -> Status {
-        let samples = inputs.samples(0);
-        let begun = self.frame.at + MediaTime::from_samples(self.filled as u64, EAR_HZ).as_duration();
-        if self.filled == 0 || begun != tick.at {
-            // Time jumped (the engine had to skip): half a frame from before belongs to nothing.
-            (self.frame.at, self.filled) = (tick.at, 0);
-        }
-        self.frame.samples[self.filled..self.filled + samples.len()].copy_from_slice(samples);
-        self.filled += samples.len();
-        if self.filled == FRAME_SAMPLES {
-            self.filled = 0;
-            let overflowed = self.ring.push(self.frame.clone()).is_err();
-            if overflowed && !self.is_overflowing {
-                tick.report(Event::TapOverflowed);
-            }
-            self.is_overflowing = overflowed;
+        if self.writer.write(tick, inputs.samples(0)) == Written::BeganToDrop {
+            tick.report(Event::TapOverflowed);
         }
         Status::Silent
-    }
-}
-
-/// What a reader takes from a tap.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are frames, and none is stored")]
-pub enum Heard {
-    /// The next 20 ms.
-    Frame(Frame<FRAME_SAMPLES>),
-    /// This much of the track will never be heard: the reader was too slow, or the engine skipped.
-    Lost(Span),
-}
-
-/// The listening end of a tap.
-pub struct TapReader {
-    ring: Reader<Frame<FRAME_SAMPLES>>,
-    expected: Option<MediaTime>,
-    held: Option<Frame<FRAME_SAMPLES>>,
-}
-
-impl TapReader {
-    /// The next frame or hole, in the order of time; nothing when all has been heard.
-    pub fn hear(&mut self) -> Option<Heard> {
-        if let Some(frame) = self.held.take() {
-            return Some(Heard::Frame(frame));
-        }
-        if self.ring.len() > BEHIND_FRAMES {
-            while self.ring.len() > KEPT_FRAMES {
-                self.ring.pop();
-            }
-        }
-        let frame = self.ring.pop()?;
-        let after = MediaTime::from_samples(FRAME_SAMPLES as u64, EAR_HZ).as_duration();
-        let expected = self.expected.replace(frame.at + after).unwrap_or(frame.at);
-        if frame.at > expected {
-            let lost = Span::new(expected, frame.at);
-            self.held = Some(frame);
-            return Some(Heard::Lost(lost));
-        }
-        Some(Heard::Frame(frame))
-    }
-
-    /// Whether the track has ended and all of it has been heard.
-    pub fn has_ended(&self) -> bool {
-        self.ring.is_abandoned() && self.ring.is_empty() && self.held.is_none()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::nodes::harness::Harness;
+    use crate::{
+        frame::Frame,
+        graph::nodes::harness::Harness,
+        time::{MediaTime, Span},
+    };
 
     fn frames(reader: &mut TapReader) -> Vec<Heard> {
         std::iter::from_fn(|| reader.hear()).collect()

@@ -220,6 +220,20 @@ impl Opener {
         if self.rtp_streams.keep(stream.with(index)) { Ok(length) } else { Err(Rejected::TooManySources) }
     }
 
+    /// Notes the number of an RTP packet that somebody else opens, so that those after it are numbered right here too.
+    /// It is believed unseen: for one who only opens now and then, and is not hurt by refusing too much.
+    pub fn follow(&mut self, bytes: &[u8]) {
+        if packet::header_length(bytes).is_err() {
+            return;
+        }
+        let (seq, ssrc) = (u16::from_be_bytes([bytes[2], bytes[3]]), word(bytes, 8));
+        let stream = self.rtp_streams.find(ssrc).unwrap_or_else(|| Stream::starting(ssrc));
+        if let Some(index) = stream.index_of(seq) {
+            // A table that is full keeps those it has.
+            let _ = self.rtp_streams.keep(stream.with(index));
+        }
+    }
+
     /// Opens the RTCP datagram that fills `bytes`; says how long the datagram at their front is then.
     ///
     /// # Errors

@@ -1,0 +1,194 @@
+//! What becomes of the datagrams of one line: checks answered, handshakes passed on, strangers dropped, the rest pushed.
+//!
+//! Runs on the receiving thread, which owns one for each line. Told the time with each datagram; sends nothing but the
+//! answers to checks, and allocates nothing but what control hands over.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use super::{
+    Remote, Wiring,
+    gate::{Gate, Looks, Of, Verdict},
+    ice::{ANSWER_BYTES, Answered, Lite, is_stun},
+};
+use crate::{
+    ring::{
+        bell::Bell,
+        packets::{LONGEST_BYTES, PacketWriter},
+    },
+    rtp::{
+        packet::{FIXED_HEADER_BYTES, header_length, is_rtcp},
+        seq::SeqNo,
+        srtp::Opener,
+    },
+};
+
+/// What control tells of the far end of a line.
+pub(super) enum Wish {
+    TalkTo(Remote),
+    Hear(PacketWriter),
+    Believe(Option<Box<Opener>>),
+    Answer(Box<Lite>),
+    Shake(PacketWriter, Bell),
+}
+
+/// One line as the thread knows it.
+pub(super) struct Listening {
+    pub(super) wiring: Arc<Wiring>,
+    /// For RTP and for RTCP beside it; `None` while nobody said where the peer is.
+    gates: Option<[Gate; 2]>,
+    /// What was said of the peer last.
+    said: Option<Remote>,
+    packets: Option<PacketWriter>,
+    /// Opens what a peer that is found elsewhere must have sealed.
+    opener: Option<Box<Opener>>,
+    /// Answers checks.
+    lite: Option<Box<Lite>>,
+    /// Takes what belongs to a handshake.
+    shaking: Option<(PacketWriter, Bell)>,
+}
+
+impl Listening {
+    /// Nobody said yet where the peer is.
+    pub(super) fn new(wiring: Arc<Wiring>) -> Self {
+        Self { wiring, gates: None, said: None, packets: None, opener: None, lite: None, shaking: None }
+    }
+
+    /// Does what control told of the peer.
+    pub(super) fn obey(&mut self, wish: Wish) {
+        match wish {
+            Wish::TalkTo(remote) => self.talk_to(remote),
+            Wish::Hear(packets) => self.packets = Some(packets),
+            Wish::Believe(opener) => self.opener = opener,
+            Wish::Answer(lite) => self.lite = Some(lite),
+            Wish::Shake(packets, bell) => self.shaking = Some((packets, bell)),
+        }
+    }
+
+    fn talk_to(&mut self, remote: Remote) {
+        if let (Some(gates), true) = (&mut self.gates, self.said == Some(remote)) {
+            return gates.iter_mut().for_each(Gate::reopen);
+        }
+        self.said = Some(remote);
+        let rtcp = remote.rtcp.unwrap_or_else(|| SocketAddr::new(remote.rtp.ip(), remote.rtp.port().saturating_add(1)));
+        self.gates = Some([Gate::new(remote.rtp, remote.latch), Gate::beside(rtcp, remote.latch)]);
+        self.wiring.is_muxed.store(remote.rtcp == Some(remote.rtp), Relaxed);
+        self.wiring.rtp_to.store(Some(remote.rtp));
+        self.wiring.rtcp_to.store(Some(rtcp));
+    }
+
+    /// A check that is the far end's came from `from`.
+    fn found(&mut self, from: SocketAddr, is_rtcp_socket: bool, is_chosen: bool) {
+        let (Some([rtp, rtcp]), true) = (&mut self.gates, is_chosen) else { return };
+        match is_rtcp_socket {
+            true => {
+                rtcp.find(from);
+                self.wiring.rtcp_to.store(Some(rtcp.peer()));
+            }
+            false => {
+                rtp.find(from);
+                self.wiring.rtp_to.store(Some(rtp.peer()));
+            }
+        }
+    }
+
+    /// Takes a datagram that came `at`.
+    pub(super) fn take(&mut self, at: Instant, from: SocketAddr, is_rtcp_socket: bool, datagram: &[u8]) {
+        let wiring = &*self.wiring;
+        let count = |count: &AtomicU64| {
+            count.fetch_add(1, Relaxed);
+        };
+        if let Some(lite) = self.lite.as_mut().filter(|_| is_stun(datagram)) {
+            let answered = answer_check(lite, wiring, from, is_rtcp_socket, datagram);
+            return match answered {
+                Some(is_chosen) => self.found(from, is_rtcp_socket, is_chosen),
+                None => count(&wiring.strangers),
+            };
+        }
+        let Some([rtp, rtcp]) = &mut self.gates else { return count(&wiring.unheard) };
+        // Told from RTP by its first byte (RFC 7983).
+        if let (Some((packets, bell)), false, [20..=63, ..]) = (&mut self.shaking, is_rtcp_socket, datagram) {
+            match rtp.judge_handshake(from) {
+                Verdict::Stranger => return count(&wiring.strangers),
+                Verdict::Heard => {}
+                Verdict::Moved => wiring.rtp_to.store(Some(rtp.peer())),
+            }
+            let pushed = packets.push(at, datagram);
+            bell.ring();
+            return count(if pushed.is_ok() { &wiring.heard } else { &wiring.overflowed });
+        }
+        let looks = looks(datagram);
+        let opener = &mut self.opener;
+        let mut opens = || opener.as_mut().map(|opener| opens(opener, datagram));
+        let verdict = match is_rtcp_socket {
+            true => rtcp.judge(at, from, looks, &mut opens),
+            false => rtp.judge(at, from, looks, &mut opens),
+        };
+        match verdict {
+            Verdict::Heard => {
+                if let (Some(opener), Looks::Rtp(_)) = (opener, looks) {
+                    opener.follow(datagram);
+                }
+            }
+            Verdict::Stranger => return count(&wiring.strangers),
+            Verdict::Moved if is_rtcp_socket => wiring.rtcp_to.store(Some(rtcp.peer())),
+            Verdict::Moved => {
+                wiring.rtp_to.store(Some(rtp.peer()));
+                rtcp.expect_from(rtp.peer().ip());
+                wiring.rtcp_to.store(Some(rtcp.peer()));
+            }
+        }
+        let Some(packets) = &mut self.packets else { return count(&wiring.unheard) };
+        match packets.push(at, datagram) {
+            Ok(()) => count(&wiring.heard),
+            Err(_) => count(&wiring.overflowed),
+        }
+    }
+}
+
+/// Answers a check; whether the far end chose this way by it, or nothing where it is none.
+fn answer_check(
+    lite: &mut Lite,
+    wiring: &Wiring,
+    from: SocketAddr,
+    is_rtcp_socket: bool,
+    datagram: &[u8],
+) -> Option<bool> {
+    let mut out = [0; ANSWER_BYTES];
+    let Answered { length, is_chosen } = lite.answer(datagram, from, &mut out)?;
+    let socket = wiring.rtcp.as_ref().filter(|_| is_rtcp_socket).unwrap_or(&wiring.rtp);
+    if socket.send_to(&out[..length], from).is_err() {
+        // It asks again.
+        wiring.unsent.fetch_add(1, Relaxed);
+    }
+    Some(is_chosen)
+}
+
+/// Whether a datagram opens, which is left as it is.
+fn opens(opener: &mut Opener, datagram: &[u8]) -> bool {
+    let mut copy = [0; LONGEST_BYTES + 1];
+    let copy = &mut copy[..datagram.len()];
+    copy.copy_from_slice(datagram);
+    match is_rtcp(datagram) {
+        true => opener.open_rtcp(copy).is_ok(),
+        false => opener.open_rtp(copy).is_ok(),
+    }
+}
+
+fn looks(datagram: &[u8]) -> Looks {
+    if is_rtcp(datagram) {
+        return Looks::Rtcp;
+    }
+    let is_rtp = datagram.len() >= FIXED_HEADER_BYTES && header_length(datagram).is_ok();
+    let [_, _, high, low, _, _, _, _, a, b, c, d, ..] = *datagram else { return Looks::Odd };
+    match is_rtp {
+        true => Looks::Rtp(Of { ssrc: u32::from_be_bytes([a, b, c, d]), seq: SeqNo(u16::from_be_bytes([high, low])) }),
+        false => Looks::Odd,
+    }
+}

@@ -1,0 +1,334 @@
+//! Keys for SRTP by a handshake on the port of sound (DTLS-SRTP, RFC 5763 and 5764), for legs that are no WebRTC.
+//!
+//! Pure: told datagrams and the time, gives datagrams, and in the end what seals and opens. The far end is who signalling
+//! said by the fingerprint of its certificate; any other certificate ends the handshake. One association, one
+//! handshake; what is not DTLS must not be given to it. The protocol itself is the crate's.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::BytesMut;
+use rtc::{
+    crypto::{self, HashAlgorithm, RTCCryptoProvider},
+    dtls::{
+        config::{ClientAuthType, ConfigBuilder, VerifyPeerCertificateFn},
+        crypto::Certificate as Pair,
+        endpoint::{Endpoint, EndpointEvent},
+        extension::extension_use_srtp::SrtpProtectionProfile,
+    },
+    shared::{TransportProtocol, error::Error as Fault},
+};
+use thiserror::Error;
+
+use crate::rtp::srtp::{Opener, Profile, Sealer};
+
+/// Where the far end is, as far as the crate is concerned: who sends is judged before.
+const THERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+
+/// A handshake takes two round trips; one that lasts longer than this has lost every packet, or never had a peer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What keys are derived for (RFC 5764 section 4.2).
+const LABEL: &str = "EXTRACTOR-dtls_srtp";
+
+/// Our certificate: made when the process begins, and for all calls the same.
+#[derive(Clone)]
+pub struct Certificate {
+    pair: Pair,
+    provider: Arc<dyn RTCCryptoProvider>,
+    fingerprint: String,
+}
+
+/// Why there are no keys.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum BadHandshake {
+    /// Ours: nothing to make certificates or keys with.
+    #[error("there is no cryptography for DTLS: {0}")]
+    NoCrypto(String),
+    /// Theirs: a fingerprint by a hash function that is not trusted, or none at all.
+    #[error("the fingerprint is not one of SHA-256: offer one")]
+    Fingerprint,
+    /// Theirs: another certificate than signalling named, or no protocol that both know.
+    #[error("the handshake failed: {0}")]
+    Failed(String),
+    /// The network's: nobody answered.
+    #[error("the handshake did not end within {} s", PATIENCE.as_secs())]
+    TimedOut,
+}
+
+impl Certificate {
+    /// A fresh one.
+    ///
+    /// # Errors
+    /// [`BadHandshake::NoCrypto`].
+    pub fn generate() -> Result<Self, BadHandshake> {
+        let failed = |error: String| BadHandshake::NoCrypto(error);
+        let provider = crypto::default_provider().map_err(|error| failed(error.to_string()))?;
+        let pair = Pair::generate_self_signed(vec!["harmony".to_owned()], provider.crypto());
+        let pair = pair.map_err(|error| failed(error.to_string()))?;
+        let der = pair.certificate.first().ok_or_else(|| failed("no certificate came out".to_owned()))?;
+        let fingerprint = format!("sha-256 {}", fingerprint(provider.as_ref(), der.as_ref()).map_err(failed)?);
+        Ok(Self { pair, provider, fingerprint })
+    }
+
+    /// What `a=fingerprint` says of it.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+}
+
+/// A handshake that is under way.
+pub struct Handshake {
+    endpoint: Endpoint,
+    ends_at: Instant,
+    is_client: bool,
+}
+
+impl Handshake {
+    /// Begins at `now` with the far end whose certificate has this `fingerprint`, as `a=fingerprint` says it. A client
+    /// speaks first.
+    ///
+    /// # Errors
+    /// When the fingerprint cannot be trusted, or there is nothing to make keys with.
+    pub fn new(ours: &Certificate, theirs: &str, is_client: bool, now: Instant) -> Result<Self, BadHandshake> {
+        let failed = |error: Fault| BadHandshake::NoCrypto(error.to_string());
+        let (hash, value) = theirs.split_once(' ').ok_or(BadHandshake::Fingerprint)?;
+        if !hash.eq_ignore_ascii_case("sha-256") {
+            return Err(BadHandshake::Fingerprint);
+        }
+        let (provider, value) = (Arc::clone(&ours.provider), value.trim().to_ascii_uppercase());
+        let verify: VerifyPeerCertificateFn = Arc::new(move |certificates, _| {
+            let certificate = certificates.first().ok_or(Fault::ErrNonCertificate)?;
+            match fingerprint(provider.as_ref(), certificate) {
+                Ok(shown) if shown == value => Ok(()),
+                _ => Err(Fault::ErrNoMatchingCertificateFingerprint),
+            }
+        });
+        let config = ConfigBuilder::default()
+            .with_crypto_provider(Arc::clone(&ours.provider))
+            .with_certificates(vec![ours.pair.clone()])
+            .with_srtp_protection_profiles(vec![
+                SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
+                SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
+                SrtpProtectionProfile::Srtp_Aead_Aes_256_Gcm,
+                SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_32,
+            ])
+            .with_client_auth(ClientAuthType::RequireAnyClientCert)
+            // No authority vouches for it: the fingerprint does.
+            .with_insecure_skip_verify(true)
+            .with_verify_peer_certificate(Some(verify))
+            .build(is_client, None)
+            .map_err(failed)?;
+        let config = Arc::new(config);
+        let server = (!is_client).then(|| Arc::clone(&config));
+        let mut endpoint = Endpoint::new(THERE, TransportProtocol::UDP, server);
+        if is_client {
+            endpoint.connect(now, THERE, config, None).map_err(failed)?;
+        }
+        Ok(Self { endpoint, ends_at: now + PATIENCE, is_client })
+    }
+
+    /// The next datagram to send.
+    pub fn poll(&mut self) -> Option<BytesMut> {
+        self.endpoint.poll_transmit().map(|transmit| transmit.message)
+    }
+
+    /// Takes a datagram of the far end: what seals and opens, when that ends the handshake. Afterwards it is kept for as
+    /// long as the far end may ask for our last words again.
+    ///
+    /// # Errors
+    /// When the handshake failed; there will be no keys.
+    pub fn take(&mut self, now: Instant, datagram: &[u8]) -> Result<Option<(Sealer, Opener)>, BadHandshake> {
+        let events = self.endpoint.read(now, THERE, None, BytesMut::from(datagram));
+        let events = events.map_err(|error| BadHandshake::Failed(error.to_string()))?;
+        for event in events {
+            match event {
+                EndpointEvent::HandshakeComplete => return self.keys().map(Some),
+                EndpointEvent::PeerClosed => return Err(BadHandshake::Failed("the far end closed it".to_owned())),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// When [`Handshake::wake`] is to be called, unless something comes before.
+    pub fn wakes_at(&self) -> Instant {
+        self.endpoint.poll_timeout(&THERE).map_or(self.ends_at, |at| at.min(self.ends_at))
+    }
+
+    /// Says things again that got no answer.
+    ///
+    /// # Errors
+    /// When nobody answered for too long, or as often as things are said again.
+    pub fn wake(&mut self, now: Instant) -> Result<(), BadHandshake> {
+        if now >= self.ends_at {
+            return Err(BadHandshake::TimedOut);
+        }
+        if self.endpoint.get_connection_state(THERE).is_some() {
+            let said = self.endpoint.handle_timeout(THERE, now);
+            said.map_err(|error| BadHandshake::Failed(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn keys(&self) -> Result<(Sealer, Opener), BadHandshake> {
+        let failed = |error: String| BadHandshake::Failed(error);
+        let state = self.endpoint.get_connection_state(THERE).ok_or_else(|| failed("it is over".to_owned()))?;
+        let profile = match state.srtp_protection_profile() {
+            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => Profile::AesCm128HmacSha1_80,
+            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_32 => Profile::AesCm128HmacSha1_32,
+            SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => Profile::AeadAes128Gcm,
+            SrtpProtectionProfile::Srtp_Aead_Aes_256_Gcm => Profile::AeadAes256Gcm,
+            _ => return Err(failed("no profile of SRTP in common".to_owned())),
+        };
+        let (key, salt) = (profile.key_bytes(), profile.salt_bytes());
+        let material = state.export_keying_material(LABEL, &[], 2 * (key + salt));
+        let material = material.map_err(|error| failed(error.to_string()))?.into_bytes();
+        // Both keys, then both salts, the client's first (RFC 5764 section 4.2).
+        let master = |of: usize| {
+            let salts = 2 * key;
+            [&material[of * key..(of + 1) * key], &material[salts + of * salt..salts + (of + 1) * salt]].concat()
+        };
+        let (ours, theirs) = if self.is_client { (master(0), master(1)) } else { (master(1), master(0)) };
+        let sealer = Sealer::new(profile, &ours).map_err(|error| failed(error.to_string()))?;
+        let opener = Opener::new(profile, &theirs).map_err(|error| failed(error.to_string()))?;
+        Ok((sealer, opener))
+    }
+}
+
+/// Bytes in hex with colons, as descriptions say them.
+fn fingerprint(provider: &dyn RTCCryptoProvider, certificate: &[u8]) -> Result<String, String> {
+    let hash = provider.crypto().hash(HashAlgorithm::Sha256, certificate).map_err(|error| error.to_string())?;
+    Ok(hash.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtp::{
+        packet::{Contributors, Packet},
+        seq::{RtpTime, SeqNo},
+    };
+
+    #[expect(clippy::disallowed_methods, reason = "virtual time needs one instant to count from")]
+    fn zero() -> Instant {
+        Instant::now()
+    }
+
+    type Keys = (Sealer, Opener);
+
+    /// Lets both talk until both have keys, or for twenty seconds; of ten datagrams `lost` are lost.
+    fn shake(ends: &mut [Handshake; 2], lost: u32) -> Result<[Option<Keys>; 2], BadHandshake> {
+        let (mut now, mut seed, mut keys) = (zero(), 1_u32, [None, None]);
+        for _ in 0..200 {
+            for from in 0..2 {
+                while let Some(datagram) = ends[from].poll() {
+                    assert!(matches!(datagram[0], 20..=63), "told from RTP by its first byte (RFC 7983)");
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    if (seed >> 16) % 10 >= lost
+                        && let Some(done) = ends[1 - from].take(now, &datagram)?
+                    {
+                        keys[1 - from] = Some(done);
+                    }
+                }
+            }
+            if keys.iter().all(Option::is_some) {
+                break;
+            }
+            now += Duration::from_millis(100);
+            for end in &mut *ends {
+                if now >= end.wakes_at() {
+                    end.wake(now)?;
+                }
+            }
+        }
+        Ok(keys)
+    }
+
+    fn packet(seq: u16) -> Vec<u8> {
+        let packet = Packet {
+            marker: false,
+            payload_type: 0,
+            seq: SeqNo(seq),
+            time: RtpTime(0),
+            ssrc: 5,
+            contributors: Contributors::default(),
+            extension: None,
+            payload: &[7; 160],
+            padding_bytes: 0,
+        };
+        let mut bytes = vec![0; 300];
+        let length = packet.write(&mut bytes).unwrap();
+        bytes.truncate(length);
+        bytes
+    }
+
+    fn pass(from: &mut Sealer, to: &mut Opener) {
+        let plain = packet(1);
+        let mut sealed = [&plain[..], &[0; Profile::LONGEST_TRAILER_BYTES]].concat();
+        let length = from.seal_rtp(&mut sealed, plain.len()).unwrap();
+        assert_ne!(sealed[12..plain.len()], plain[12..]);
+        assert_eq!(to.open_rtp(&mut sealed[..length]), Ok(plain.len()));
+        assert_eq!(sealed[..plain.len()], plain);
+    }
+
+    fn pair(certificates: [&Certificate; 2], said: [&str; 2]) -> [Handshake; 2] {
+        let end =
+            |index: usize, is_client| Handshake::new(certificates[index], said[1 - index], is_client, zero()).unwrap();
+        [end(0, true), end(1, false)]
+    }
+
+    #[test]
+    fn two_ends_that_know_each_others_certificates_seal_and_open_both_ways() {
+        let [a, b] = [Certificate::generate().unwrap(), Certificate::generate().unwrap()];
+        assert_ne!(a.fingerprint(), b.fingerprint());
+        for lost in [0, 1] {
+            let mut ends = pair([&a, &b], [a.fingerprint(), b.fingerprint()]);
+            let [Some((mut seals_a, mut opens_a)), Some((mut seals_b, mut opens_b))] = shake(&mut ends, lost).unwrap()
+            else {
+                panic!("no keys with {lost} of ten lost")
+            };
+            pass(&mut seals_a, &mut opens_b);
+            pass(&mut seals_b, &mut opens_a);
+        }
+    }
+
+    #[test]
+    fn another_certificate_than_was_named_ends_it_on_either_side() {
+        let [a, b, c] = [0; 3].map(|_| Certificate::generate().unwrap());
+        for said in [[a.fingerprint(), c.fingerprint()], [c.fingerprint(), b.fingerprint()]] {
+            let shaken = shake(&mut pair([&a, &b], said), 0);
+            assert!(!matches!(shaken, Ok([Some(_), Some(_)])), "{said:?}");
+        }
+        let weak = Handshake::new(&a, "sha-1 AA:BB", true, zero());
+        assert_eq!(weak.err(), Some(BadHandshake::Fingerprint));
+    }
+
+    #[test]
+    fn nobody_who_answers_is_given_up_in_time_and_nonsense_makes_no_panic() {
+        let certificate = Certificate::generate().unwrap();
+        let begun = zero();
+        let mut alone = Handshake::new(&certificate, certificate.fingerprint(), true, begun).unwrap();
+        let mut seed = 1_u32;
+        let (mut now, mut said) = (begun, 0);
+        let ended = loop {
+            said += std::iter::from_fn(|| alone.poll()).count();
+            let nonsense: Vec<u8> = (0..60)
+                .map(|n| {
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    if n == 0 { 20 + (seed >> 24) as u8 % 4 } else { (seed >> 24) as u8 }
+                })
+                .collect();
+            let _ = alone.take(now, &nonsense);
+            now = alone.wakes_at().max(now + Duration::from_millis(100));
+            if let Err(error) = alone.wake(now) {
+                break error;
+            }
+        };
+        assert!(matches!(ended, BadHandshake::TimedOut | BadHandshake::Failed(_)), "{ended}");
+        assert!(now <= begun + PATIENCE + Duration::from_secs(1) && said >= 3, "{said} datagrams");
+    }
+}
