@@ -8,6 +8,8 @@
 
 mod cell;
 mod ears;
+pub mod journal;
+pub mod replay;
 mod worker;
 
 use std::{
@@ -19,7 +21,7 @@ use std::{
     time::Instant,
 };
 
-use media::{frame::EAR_HZ, time::MediaTime};
+use media::{frame::EAR_HZ, journal::Journal, time::MediaTime};
 use tokio::sync::Notify;
 
 use self::cell::{Cell, INBOX_SAMPLES};
@@ -173,6 +175,18 @@ impl Ears {
     /// # Errors
     /// [`Refused`] when full or closing; nothing was taken.
     pub fn open(&self, config: StreamConfig) -> Result<(StreamInput, StreamEvents), Refused> {
+        self.open_noted(config, None)
+    }
+
+    /// The same; what the stream takes in is noted in `journal`, so that it can be heard again.
+    ///
+    /// # Errors
+    /// [`Refused`] when full or closing; nothing was taken.
+    pub fn open_noted(
+        &self,
+        config: StreamConfig,
+        journal: Option<&Journal>,
+    ) -> Result<(StreamInput, StreamEvents), Refused> {
         let shared = &self.shared;
         if shared.closing.load(Ordering::SeqCst) {
             return Err(Refused::Closing);
@@ -183,8 +197,10 @@ impl Ears {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |open| (open < max).then_some(open + 1))
             .map_err(|_| Refused::Full(max))?;
         let id = shared.next_stream.fetch_add(1, Ordering::Relaxed);
-        let cell = Arc::new(Cell::new(id, config, shared.clone()));
-        Ok((StreamInput { cell: cell.clone() }, StreamEvents { cell }))
+        let notes = journal.map(|journal| journal::Notes::open(journal, &config, &shared.info));
+        let track = notes.as_ref().map(journal::Notes::track);
+        let cell = Arc::new(Cell::new(id, config, notes, shared.clone()));
+        Ok((StreamInput { cell: cell.clone() }, StreamEvents { cell, track }))
     }
 }
 
@@ -250,9 +266,15 @@ impl Drop for StreamInput {
 /// The reading end of a stream. Dropping it closes the stream and frees its place.
 pub struct StreamEvents {
     cell: Arc<Cell>,
+    track: Option<u32>,
 }
 
 impl StreamEvents {
+    /// The stream's number in its journal; `None` where nothing is noted.
+    pub fn track(&self) -> Option<u32> {
+        self.track
+    }
+
     /// The next event; `None` after the last. A partial that was not read in time is replaced by its
     /// successor; nothing else is ever dropped. Cancel-safe.
     pub async fn next(&mut self) -> Option<Event> {

@@ -9,17 +9,20 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use media::frame::EAR_HZ;
 use tokio::sync::Notify;
 
-use super::{Closed, Shared, StreamConfig};
+use super::{
+    Closed, Shared, StreamConfig,
+    journal::{Mark, Notes},
+};
 use crate::{
     event::Event,
-    listener::Listener,
-    recognizer::Hints,
+    listener::{Job, Listener},
+    recognizer::{Error, Hints, Hypothesis},
     vad::{calm::Calm, gate::WINDOW_SAMPLES, silero},
 };
 
@@ -63,6 +66,57 @@ pub(super) struct Ear {
     pub(super) voice: Voice,
     /// Its place in the line for workers.
     pub(super) due: Option<Instant>,
+    /// Where everything that is done to the listener is noted.
+    notes: Option<Notes>,
+}
+
+/// Whatever changes a listener goes through here, so that a journal has all of it in its order.
+impl Ear {
+    /// Takes a window and its score, and whether the score is none because the model failed; see [`Listener::hear`].
+    pub(super) fn hear(&mut self, window: &[f32], speech: f32, has_failed: bool, at: Instant) {
+        if let Some(notes) = &self.notes {
+            notes.heard(window, has_failed, at);
+        }
+        self.listener.hear(window, speech, at);
+    }
+
+    /// See [`Listener::finalize`].
+    pub(super) fn finalize(&mut self, at: Instant) {
+        self.note(Mark::Finalized, at);
+        self.listener.finalize(at);
+    }
+
+    /// See [`Listener::end`].
+    pub(super) fn end(&mut self, at: Instant) {
+        self.note(Mark::Ended, at);
+        self.listener.end(at);
+    }
+
+    /// See [`Listener::take_job`].
+    pub(super) fn take_job(&mut self, at: Instant) -> Option<Job> {
+        self.note(Mark::Taken, at);
+        self.listener.take_job(at)
+    }
+
+    /// See [`Listener::decoded`].
+    pub(super) fn decoded(&mut self, job: u64, answer: Result<Hypothesis, Error>, cost: Duration) {
+        if let Some(notes) = &self.notes {
+            notes.answered(job, &answer, cost);
+        }
+        self.listener.decoded(job, answer, cost);
+    }
+
+    /// See [`Listener::due`].
+    fn ask_due(&mut self, at: Instant) -> Option<Instant> {
+        self.note(Mark::Asked, at);
+        self.listener.due(at)
+    }
+
+    fn note(&self, mark: Mark, at: Instant) {
+        if let Some(notes) = &self.notes {
+            notes.told(mark, at);
+        }
+    }
 }
 
 /// What voice activity detection remembers of the stream.
@@ -92,7 +146,7 @@ pub(super) enum Next {
 }
 
 impl Cell {
-    pub(super) fn new(id: u64, config: StreamConfig, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(id: u64, config: StreamConfig, notes: Option<Notes>, shared: Arc<Shared>) -> Self {
         Self {
             id,
             hints: config.hints.clone(),
@@ -104,6 +158,7 @@ impl Cell {
                 listener: Listener::new(config, shared.info.window_max_s),
                 voice: Voice::default(),
                 due: None,
+                notes,
             }),
             outbox: Mutex::default(),
             outbox_news: Notify::new(),
@@ -174,6 +229,8 @@ impl Cell {
     pub(super) fn abandon(self: &Arc<Self>) {
         self.abandoned.store(true, Ordering::SeqCst);
         lock(&self.inbox).samples.clear();
+        // Nobody will read what comes of what happens from here on, and the journal may end.
+        lock(&self.ear).notes = None;
         self.inbox_room.notify_one();
         self.inbox_room_blocking.notify_one();
         self.shared.wanted.forget(self);
@@ -252,10 +309,13 @@ impl Cell {
             self.shared.partials_dropped.fetch_add(dropped, Ordering::Relaxed);
             metrics::counter!("harmony_drops_total", "crossing" => "partials").increment(dropped);
         }
-        let due = if self.is_abandoned() { None } else { ear.listener.due(now) };
+        let due = if self.is_abandoned() { None } else { ear.ask_due(now) };
         if due != ear.due {
             self.shared.wanted.put(self, ear.due, due);
             ear.due = due;
+        }
+        if ear.listener.is_done() {
+            ear.notes = None;
         }
     }
 
@@ -299,4 +359,4 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Blocking waits look up this often whether the ears are stopping.
-const STOP_NOTICED_WITHIN: std::time::Duration = std::time::Duration::from_millis(100);
+const STOP_NOTICED_WITHIN: Duration = Duration::from_millis(100);

@@ -65,6 +65,8 @@ struct Heard {
     voice: Voice,
     speech: f32,
     scored: bool,
+    /// The model failed on it, so it is heard as silence.
+    failed: bool,
 }
 
 /// Runs until the ears stop.
@@ -86,7 +88,7 @@ pub(super) fn run(shared: &Shared, mut silero: Silero) {
             let mut ear = window.cell.ear();
             window.voice.calm.heard(window.rms, window.scored.then_some(window.speech));
             ear.voice = window.voice;
-            ear.listener.hear(&window.samples[..window.real], window.speech, at);
+            ear.hear(&window.samples[..window.real], window.speech, window.failed, at);
             window.cell.publish(&mut ear, at);
             drop(ear);
             shared.ready.add(&window.cell);
@@ -110,10 +112,19 @@ fn listen(cell: &Arc<Cell>) -> Option<Heard> {
                 let skip = ear.listener.is_idle() && ear.voice.calm.may_skip(rms);
                 let voice = mem::take(&mut ear.voice);
                 drop(ear);
-                return Some(Heard { cell: cell.clone(), samples, real, rms, voice, speech: 0.0, scored: !skip });
+                return Some(Heard {
+                    cell: cell.clone(),
+                    samples,
+                    real,
+                    rms,
+                    voice,
+                    speech: 0.0,
+                    scored: !skip,
+                    failed: false,
+                });
             }
-            Next::Finalize => ear.listener.finalize(now()),
-            Next::End => ear.listener.end(now()),
+            Next::Finalize => ear.finalize(now()),
+            Next::End => ear.end(now()),
             Next::Nothing => return None,
         }
         cell.publish(&mut ear, now());
@@ -129,13 +140,15 @@ fn score(silero: &mut Silero, heard: &mut [Heard]) {
     if windows.is_empty() {
         return;
     }
-    if let Err(error) = silero.score(&mut windows) {
-        // Heard as silence; the next batch may work.
-        tracing::error!(%error, "voice activity detection failed");
-    }
+    let scored = silero.score(&mut windows);
     let speech: Vec<f32> = windows.iter().map(|window| window.speech).collect();
     for (window, speech) in heard.iter_mut().filter(|window| window.scored).zip(speech) {
         window.speech = speech;
+        window.failed = scored.is_err();
+    }
+    if let Err(error) = scored {
+        // Heard as silence; the next batch may work.
+        tracing::error!(%error, "voice activity detection failed");
     }
     metrics::histogram!("harmony_stage_seconds", "stage" => "vad").record(started.elapsed());
 }

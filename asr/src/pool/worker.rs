@@ -73,7 +73,7 @@ pub(super) fn run(shared: &Shared, recognizer: &dyn Recognizer, mut decoder: Box
             continue;
         }
         let taken_at = now();
-        let Some(job) = ear.listener.take_job(taken_at) else {
+        let Some(job) = ear.take_job(taken_at) else {
             cell.publish(&mut ear, taken_at);
             continue;
         };
@@ -94,7 +94,7 @@ pub(super) fn run(shared: &Shared, recognizer: &dyn Recognizer, mut decoder: Box
         metrics::histogram!("harmony_stage_seconds", "stage" => stage).record(done_at - taken_at);
 
         let mut ear = cell.ear();
-        ear.listener.decoded(job.id, answer, done_at - taken_at);
+        ear.decoded(job.id, answer, done_at - taken_at);
         cell.publish(&mut ear, done_at);
         drop(ear);
         // A file that waited for the decoders goes on.
