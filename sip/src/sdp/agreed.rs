@@ -1,0 +1,151 @@
+//! What offer and answer came to, in the words of [`media`].
+
+use std::net::SocketAddr;
+
+use media::{
+    codec::voice::Codec,
+    net::Remote,
+    rtp::{
+        delay::Bounds,
+        leg::{LegSpec, Telephone},
+        session::Identity,
+        srtp::{BadMaster, Opener, Sealer},
+    },
+    time::Epoch,
+};
+
+use super::{Direction, Ice, Key, audio::COMFORT};
+
+/// What both ends do from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// The codec, both ways.
+    pub codec: Codec,
+    /// The payload type that we send it under.
+    pub send_type: u8,
+    /// The payload type that it comes under.
+    pub receive_type: u8,
+    /// Whether both sides named one codec only; otherwise the far end may use another that was answered, and a new
+    /// offer with this one alone makes it sure.
+    pub is_only: bool,
+    /// Keys as events, if both know them.
+    pub events: Option<Events>,
+    /// Whether silence may be described.
+    pub comfort_noise: bool,
+    /// How long the packets that we send are.
+    pub packet_ms: u32,
+    /// Who sends, as we see it: what we may do now.
+    pub direction: Direction,
+    /// Where to send, and whence it comes.
+    pub destination: Destination,
+    /// What protects it.
+    pub protection: Protection,
+    /// The far end's ICE, where both have it.
+    pub ice: Option<Ice>,
+}
+
+/// Payload types of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Events {
+    /// The one that we send under.
+    pub send_type: u8,
+    /// The one that they come under.
+    pub receive_type: u8,
+    /// The clock of their durations, in Hz.
+    pub clock_hz: u32,
+}
+
+/// Where the far end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Where RTP goes; `None` while the far end is held by an address that is none: what was known before holds.
+    pub rtp: Option<SocketAddr>,
+    /// Where RTCP goes, if that is neither the port of RTP nor the one after it.
+    pub rtcp: Option<SocketAddr>,
+    /// RTCP goes through the port of RTP.
+    pub is_muxed: bool,
+}
+
+/// What protects a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// Nothing.
+    None,
+    /// Keys from the descriptions.
+    Sdes {
+        /// Seals what we send.
+        ours: Key,
+        /// Opens what comes.
+        theirs: Key,
+    },
+    /// Keys from a handshake that is still to come.
+    Dtls {
+        /// The far end's certificate, as `a=fingerprint` says it.
+        fingerprint: String,
+        /// Whether we begin.
+        is_client: bool,
+    },
+}
+
+impl Protection {
+    /// What seals and opens; `None` where nothing does, or a handshake must say it.
+    ///
+    /// # Errors
+    /// Never for keys that were agreed on here: they have the length of their profile.
+    pub fn ends(&self) -> Result<Option<(Sealer, Opener)>, BadMaster> {
+        match self {
+            Self::Sdes { ours, theirs } => Ok(Some((ours.sealer()?, theirs.opener()?))),
+            Self::None | Self::Dtls { .. } => Ok(None),
+        }
+    }
+}
+
+impl Agreed {
+    /// Whether the far end does not listen: music would be lost on it.
+    pub fn is_held(&self) -> bool {
+        !self.direction.sends()
+    }
+
+    /// What [`media::net`] is told; `latch` where the far end may turn out to be elsewhere. `None` where nobody said
+    /// where it is.
+    pub fn remote(&self, latch: bool) -> Option<Remote> {
+        let Destination { rtp, rtcp, is_muxed } = self.destination;
+        let rtp = rtp?;
+        // The same address twice is one port for both.
+        let rtcp = if is_muxed { Some(rtp) } else { rtcp };
+        Some(Remote { rtp, rtcp, latch })
+    }
+
+    /// What a leg of [`media`] is made from. Where keys are still to be agreed on by a handshake, the leg waits for it.
+    ///
+    /// # Errors
+    /// As [`Protection::ends`].
+    pub fn leg(&self, identity: Identity, bounds: Bounds, epoch: Epoch) -> Result<(LegSpec, Telephone), BadMaster> {
+        let spec = LegSpec {
+            codec: self.codec,
+            payload_type: self.send_type,
+            telephone_event: self.events.map(|events| events.send_type),
+            packet_ms: self.packet_ms,
+            identity,
+            protection: self.protection.ends()?,
+            bounds,
+            rtcp: true,
+            epoch,
+        };
+        Ok((spec, self.telephone()))
+    }
+
+    /// What is the telephone's own about that leg.
+    pub fn telephone(&self) -> Telephone {
+        Telephone {
+            receive_type: Some(self.receive_type),
+            receive_event: self.events.map(|events| events.receive_type),
+            event_hz: self.events.map(|events| events.clock_hz),
+            comfort_noise: self.comfort_noise.then_some(COMFORT),
+            fills_silence: true,
+            keys_in_band: self.events.is_none(),
+            is_quiet: !self.direction.sends() || self.destination.rtp.is_none(),
+            is_paused: !self.direction.hears(),
+        }
+    }
+}
