@@ -18,15 +18,17 @@ use asr::event::Event;
 use jiff::civil::Date;
 use media::{
     id::{ParticipantId, RoomId},
+    journal::{Journal, Kind},
     time::{Epoch, MediaTime},
 };
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::{
-    brain::{self, Brain},
-    event::Published,
+    conversation::{self, Conversation},
+    event::{Published, RoomEvent},
     note::Summary,
-    room::{Crowded, FellOff, Limits, Room},
+    participant::{Change, Newcomer, Participant, Standing},
+    room::{Crowded, FellOff, Limits, Room, Settings},
 };
 
 /// Commands that may wait for the room's task. Finals are rare (one in seconds per speaker), so 256 is
@@ -48,8 +50,12 @@ pub struct Opening {
     pub epoch: Epoch,
     /// The local date on which it begins; "tomorrow" is the day after.
     pub call_date: Date,
+    /// What it demands.
+    pub settings: Settings,
     /// How much it keeps.
     pub limits: Limits,
+    /// Where its inputs are noted, if they are.
+    pub journal: Option<Journal>,
 }
 
 /// The room has been closed.
@@ -68,6 +74,17 @@ pub enum JoinError {
     Closed(#[from] Closed),
 }
 
+/// Why somebody's standing was not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpdateError {
+    /// They are not in the room, or not any more.
+    #[error("{0} is not in the room")]
+    NotHere(ParticipantId),
+    /// The room has been closed.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
 /// A room as everybody else holds it. Cheap to clone.
 #[derive(Clone)]
 pub struct RoomHandle(Arc<Shared>);
@@ -76,6 +93,9 @@ struct Shared {
     id: RoomId,
     title: String,
     epoch: Epoch,
+    settings: Settings,
+    /// Until the room is closed.
+    journal: Mutex<Option<Journal>>,
     room: Mutex<Room>,
     commands: mpsc::Sender<Command>,
     latest: watch::Sender<Latest>,
@@ -90,8 +110,11 @@ struct Latest {
 }
 
 enum Command {
-    Join { name: String, reply: oneshot::Sender<Result<Seat, Crowded>> },
+    Join { newcomer: Newcomer, reply: oneshot::Sender<Result<Seat, Crowded>> },
     Heard { participant: ParticipantId, event: Event },
+    Publish(RoomEvent),
+    Update { participant: ParticipantId, change: Change, reply: oneshot::Sender<Option<Participant>> },
+    SendOut { participant: ParticipantId, reply: oneshot::Sender<bool> },
     Summarise { reply: oneshot::Sender<Summary> },
     Close,
 }
@@ -101,25 +124,30 @@ struct Desk {
     participant: ParticipantId,
     partial: Mutex<Option<Event>>,
     has_left: AtomicBool,
+    standing: watch::Sender<Standing>,
 }
 
 /// Opens a room. Nothing runs until the caller spawns [`Actor::run`].
 pub fn open(opening: Opening) -> (RoomHandle, Actor) {
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+    if let Some(journal) = &opening.journal {
+        journal.note(Kind::Room, 0, conversation::json(&conversation::Opened::of(&opening)));
+    }
     let (latest, _) = watch::channel(Latest { seq: 0, is_open: true });
     let shared = Arc::new(Shared {
         id: opening.id,
         title: opening.title,
         epoch: opening.epoch,
+        settings: opening.settings,
+        journal: Mutex::new(opening.journal.clone()),
         room: Mutex::new(Room::new(opening.limits)),
         commands,
         latest,
         desks: Mutex::new(Vec::new()),
         desk_changed: Notify::new(),
     });
-    let brain = Brain::new(brain::Config::new(opening.call_date));
-    let actor =
-        Actor { shared: shared.clone(), inbox, brain, heard_since_summary: false, empty_since: opening.epoch.instant };
+    let conversation = Conversation::new(opening.call_date, opening.journal);
+    let actor = Actor { shared: shared.clone(), inbox, conversation, empty_since: opening.epoch.instant };
     (RoomHandle(shared), actor)
 }
 
@@ -139,6 +167,16 @@ impl RoomHandle {
         &self.0.epoch
     }
 
+    /// What it demands.
+    pub fn settings(&self) -> Settings {
+        self.0.settings
+    }
+
+    /// Where what the room takes in is noted; `None` where it is not, and once the room is closed.
+    pub fn journal(&self) -> Option<Journal> {
+        lock(&self.0.journal).clone()
+    }
+
     /// Whether it still takes anything in.
     pub fn is_open(&self) -> bool {
         self.0.latest.borrow().is_open
@@ -148,10 +186,40 @@ impl RoomHandle {
     ///
     /// # Errors
     /// [`JoinError`] when the room is crowded or closed.
-    pub async fn join(&self, name: &str) -> Result<Seat, JoinError> {
+    pub async fn join(&self, newcomer: impl Into<Newcomer>) -> Result<Seat, JoinError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Join { name: name.to_owned(), reply }).await?;
+        self.send(Command::Join { newcomer: newcomer.into(), reply }).await?;
         Ok(answer.await.map_err(|_| Closed)??)
+    }
+
+    /// Changes how somebody stands. Their [`Seat::standing`] has it when this returns; whoever holds the seat
+    /// follows it.
+    ///
+    /// # Errors
+    /// [`UpdateError`]; nothing changed then.
+    pub async fn update(&self, participant: ParticipantId, change: Change) -> Result<Participant, UpdateError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Update { participant, change, reply }).await?;
+        answer.await.map_err(|_| Closed)?.ok_or(UpdateError::NotHere(participant))
+    }
+
+    /// Asks whoever holds somebody's seat to let go of it; they leave when their last words are out.
+    ///
+    /// # Errors
+    /// [`UpdateError`] when there is nobody to send out.
+    pub async fn send_out(&self, participant: ParticipantId) -> Result<(), UpdateError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::SendOut { participant, reply }).await?;
+        let was_here = answer.await.map_err(|_| Closed)?;
+        if was_here { Ok(()) } else { Err(UpdateError::NotHere(participant)) }
+    }
+
+    /// Publishes what nobody's ears heard: recordings, and files that are played.
+    ///
+    /// # Errors
+    /// [`Closed`] when the room has been closed.
+    pub async fn publish(&self, event: RoomEvent) -> Result<(), Closed> {
+        self.send(Command::Publish(event)).await
     }
 
     /// Reads the room under a short lock: copy what is needed, wait for nothing inside.
@@ -211,6 +279,20 @@ impl Seat {
         self.desk.participant
     }
 
+    /// Which room it is in.
+    pub fn room(&self) -> &RoomHandle {
+        &self.room
+    }
+
+    /// Says which stream of the ears this participant's words come from, as its journal numbers it; to be called
+    /// before the first of them.
+    pub fn listens(&self, track: Option<u32>) {
+        if let (Some(track), Some(journal)) = (track, self.room.journal()) {
+            let now = self.room.0.epoch.at(instant_now());
+            conversation::note_listening(&journal, self.participant(), track, now);
+        }
+    }
+
     /// Hands over what this participant's ears heard, waiting while the room's queue is full (partials never
     /// wait: a newer one takes the place of an unread one).
     ///
@@ -226,6 +308,20 @@ impl Seat {
             return Ok(());
         }
         self.room.send(Command::Heard { participant: self.desk.participant, event }).await
+    }
+
+    /// Says that this participant pressed a key at `start`, on the room's timeline.
+    ///
+    /// # Errors
+    /// [`Closed`] when the room has been closed.
+    pub async fn pressed(&self, digit: char, start: MediaTime, duration: Duration) -> Result<(), Closed> {
+        self.room.publish(RoomEvent::Dtmf { participant: self.participant(), digit, start, duration }).await
+    }
+
+    /// How this participant stands, as it changes. Follow it: somebody who is muted must not be heard, and
+    /// somebody who is sent out must go.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.desk.standing.subscribe()
     }
 }
 
@@ -273,8 +369,7 @@ impl Follower {
 pub struct Actor {
     shared: Arc<Shared>,
     inbox: mpsc::Receiver<Command>,
-    brain: Brain,
-    heard_since_summary: bool,
+    conversation: Conversation,
     empty_since: Instant,
 }
 
@@ -335,24 +430,38 @@ impl Actor {
     /// False when the room is to close.
     fn on_command(&mut self, command: Command) -> bool {
         match command {
-            Command::Join { name, reply } => self.on_join(&name, reply),
+            Command::Join { newcomer, reply } => self.on_join(newcomer, reply),
+            Command::Publish(event) => {
+                let now = self.now();
+                self.conversation.announce(&self.shared.room, event, now);
+            }
+            Command::Update { participant, change, reply } => {
+                // Nobody waits for the answer any more when this fails.
+                let _ = reply.send(self.on_update(participant, change));
+            }
+            Command::SendOut { participant, reply } => {
+                let was_here = self.stand(participant, |standing| standing.is_sent_out = true);
+                let _ = reply.send(was_here);
+            }
             Command::Heard { participant, event } => self.on_heard(participant, event),
             Command::Summarise { reply } => {
                 // Nobody waits for the answer any more when this fails.
-                let _ = reply.send(Summary::from(&self.brain.summary()));
+                let _ = reply.send(self.conversation.summary());
             }
             Command::Close => return false,
         }
         true
     }
 
-    fn on_join(&mut self, name: &str, reply: oneshot::Sender<Result<Seat, Crowded>>) {
+    fn on_join(&mut self, newcomer: Newcomer, reply: oneshot::Sender<Result<Seat, Crowded>>) {
         let now = self.now();
-        let joined = lock(&self.shared.room).join(name, now);
+        let consent = newcomer.consent;
+        let joined = self.conversation.join(&self.shared.room, newcomer, now);
         let joined = joined.map(|participant| {
             tracing::info!(room = %self.shared.id, %participant, "participant joined");
-            self.think(brain::Input::Joined { participant, name: Some(name.to_owned()) }, now);
-            let desk = Arc::new(Desk { participant, partial: Mutex::new(None), has_left: AtomicBool::new(false) });
+            let (standing, _) = watch::channel(Standing { consent, ..Standing::default() });
+            let (partial, has_left) = (Mutex::new(None), AtomicBool::new(false));
+            let desk = Arc::new(Desk { participant, partial, has_left, standing });
             lock(&self.shared.desks).push(desk.clone());
             Seat { room: RoomHandle(self.shared.clone()), desk }
         });
@@ -360,67 +469,43 @@ impl Actor {
         let _ = reply.send(joined);
     }
 
+    fn on_update(&mut self, participant: ParticipantId, change: Change) -> Option<Participant> {
+        let now = self.now();
+        let after = self.conversation.update(&self.shared.room, participant, change, now)?;
+        self.stand(participant, |standing| {
+            (standing.is_muted, standing.consent) = (after.is_muted, after.consent);
+        });
+        Some(after)
+    }
+
+    /// Tells whoever holds a seat; false when nobody does.
+    fn stand(&self, participant: ParticipantId, change: impl FnOnce(&mut Standing)) -> bool {
+        let desks = lock(&self.shared.desks);
+        let desk = desks.iter().find(|desk| desk.participant == participant);
+        if let Some(desk) = desk {
+            desk.standing.send_modify(change);
+        }
+        desk.is_some()
+    }
+
     fn on_heard(&mut self, participant: ParticipantId, event: Event) {
         let now = self.now();
-        let cut_and_utterance = match &event {
-            Event::Final { cut, utterance, .. } => Some((*cut, *utterance)),
-            _ => None,
-        };
-        let segment = lock(&self.shared.room).hear(participant, event, now);
-        if let (Some(segment), Some((cut, utterance))) = (segment, cut_and_utterance) {
-            self.heard_since_summary = true;
-            let heard = brain::Heard {
-                participant: Some(participant),
-                utterance,
-                speaker: None,
-                words: segment.words.clone(),
-                cut,
-                language: segment.language.clone(),
-            };
-            self.think(brain::Input::Heard(heard), now);
-        }
+        self.conversation.hear(&self.shared.room, participant, event, now);
     }
 
     fn on_left(&mut self, participant: ParticipantId) {
         let now = self.now();
-        lock(&self.shared.room).leave(participant, now);
+        self.conversation.leave(&self.shared.room, participant, now);
         tracing::info!(room = %self.shared.id, %participant, "participant left");
-        self.think(brain::Input::Left { participant }, now);
         if lock(&self.shared.room).participants().is_empty() {
             self.empty_since = instant_now();
-            self.sum_up(now);
         }
     }
 
     fn on_close(&mut self) {
         self.inbox.close();
         let now = self.now();
-        let present = lock(&self.shared.room).participants();
-        for participant in present {
-            lock(&self.shared.room).leave(participant.id, now);
-            self.think(brain::Input::Left { participant: participant.id }, now);
-        }
-        self.sum_up(now);
-    }
-
-    /// The conversation is over for now: the brain reads what it held back and sums up.
-    fn sum_up(&mut self, now: MediaTime) {
-        if std::mem::take(&mut self.heard_since_summary) {
-            self.think(brain::Input::Ended, now);
-        }
-    }
-
-    fn think(&mut self, input: brain::Input, now: MediaTime) {
-        self.brain.handle(input, now);
-        let mut room = lock(&self.shared.room);
-        while let Some(output) = self.brain.poll() {
-            match output {
-                brain::Output::Note(item) => room.note_action((&item).into(), now),
-                brain::Output::Decided(decision) => room.note_decision((&decision).into(), now),
-                brain::Output::Asked(question) => room.note_question((&question).into(), now),
-                brain::Output::Summarised(summary) => room.summarise((&summary).into(), now),
-            }
-        }
+        self.conversation.close(&self.shared.room, now);
     }
 
     fn announce(&self, is_open: bool) {
@@ -435,7 +520,8 @@ impl Actor {
 
 impl Drop for Actor {
     fn drop(&mut self) {
-        // Also when the task is cancelled or panics: nobody waits on a room that no longer runs.
+        // Also when the task is cancelled or panics: nobody waits on a room that no longer runs, and its journal ends.
+        lock(&self.shared.journal).take();
         self.announce(false);
     }
 }

@@ -4,16 +4,20 @@
 //! that type. Numbers of seconds count from the moment the room began. Values only: [`crate::room::Room`]
 //! numbers and keeps them, the server writes them to sockets.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use asr::event::{LostWhy, Word};
 use media::{
     id::ParticipantId,
     time::{MediaTime, Span},
 };
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::note::{ActionItem, Decision, Question, Summary};
+use crate::{
+    answering::{AnsweredBy, Class, Why},
+    note::{ActionItem, Decision, Question, Summary},
+    participant::Kind,
+};
 
 /// The version of the JSON shapes below; grows when a field changes its meaning, not when one is added.
 pub const VERSION: u32 = 1;
@@ -44,6 +48,22 @@ pub enum RoomEvent {
         participant: ParticipantId,
         /// As they are called.
         name: Arc<str>,
+        /// How they came.
+        kind: Kind,
+        /// Whether somebody listens to their words.
+        is_transcribed: bool,
+    },
+    /// Somebody was muted or heard again, agreed to be recorded or took it back.
+    #[serde(rename = "participant.updated")]
+    ParticipantUpdated {
+        /// Who.
+        participant: ParticipantId,
+        /// As they are called.
+        name: Arc<str>,
+        /// Whether nobody hears them.
+        is_muted: bool,
+        /// Whether they agreed to be recorded; `None` when nobody asked them.
+        consent: Option<bool>,
     },
     /// Somebody went.
     #[serde(rename = "participant.left")]
@@ -105,6 +125,108 @@ pub enum RoomEvent {
         #[serde(serialize_with = "lost_why")]
         why: LostWhy,
     },
+    /// Somebody pressed a key of a telephone.
+    #[serde(rename = "dtmf")]
+    Dtmf {
+        /// Who.
+        participant: ParticipantId,
+        /// `0` to `9`, `*`, `#`, `A` to `D`.
+        digit: char,
+        /// When it went down.
+        #[serde(rename = "start_s", serialize_with = "seconds")]
+        start: MediaTime,
+        /// How long it was held.
+        #[serde(rename = "duration_ms", serialize_with = "millis")]
+        duration: Duration,
+    },
+    /// A recording began.
+    #[serde(rename = "recording.started")]
+    RecordingStarted {
+        /// Which.
+        recording: Arc<str>,
+    },
+    /// A recording holds still: what is said now is not in it.
+    #[serde(rename = "recording.paused")]
+    RecordingPaused {
+        /// Which.
+        recording: Arc<str>,
+    },
+    /// A recording goes on.
+    #[serde(rename = "recording.resumed")]
+    RecordingResumed {
+        /// Which.
+        recording: Arc<str>,
+    },
+    /// A recording is over.
+    #[serde(rename = "recording.ended")]
+    RecordingEnded {
+        /// Which.
+        recording: Arc<str>,
+        /// How it ended: `finished` or `failed`.
+        state: Arc<str>,
+        /// What went wrong, if something did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<Arc<str>>,
+    },
+    /// A file is being played to the room.
+    #[serde(rename = "play.started")]
+    PlayStarted {
+        /// Which.
+        play: Arc<str>,
+        /// How long it is.
+        #[serde(rename = "duration_s", serialize_with = "seconds")]
+        duration: MediaTime,
+    },
+    /// A file is not played any more.
+    #[serde(rename = "play.ended")]
+    PlayEnded {
+        /// Which.
+        play: Arc<str>,
+        /// Why.
+        why: PlayEnd,
+    },
+    /// A telephone rings: somebody calls us, or we call somebody.
+    #[serde(rename = "call.ringing")]
+    CallRinging {
+        /// The call.
+        call: Arc<str>,
+        /// Whether they call us.
+        direction: Direction,
+    },
+    /// A telephone call was taken.
+    #[serde(rename = "call.answered")]
+    CallAnswered {
+        /// The call.
+        call: Arc<str>,
+        /// Whether they called us.
+        direction: Direction,
+    },
+    /// It was found out, or cannot be, who took a telephone call that we made.
+    #[serde(rename = "call.answered_by")]
+    CallAnsweredBy {
+        /// The call.
+        call: Arc<str>,
+        /// `human`, `machine-ivr`, `machine-voicemail`, `unavailable` or `unsure`.
+        who: Class,
+        /// The same as Twilio's clients know it: `human`, `machine_end_beep`, …
+        answered_by: AnsweredBy,
+        /// What told.
+        why: Why,
+        /// How long after the answer.
+        #[serde(rename = "after_ms", serialize_with = "millis")]
+        after: Duration,
+    },
+    /// A telephone call is over.
+    #[serde(rename = "call.ended")]
+    CallEnded {
+        /// The call.
+        call: Arc<str>,
+        /// Why, in a word or two: `completed`, `busy`, `no_answer`, `cancelled`, `failed`.
+        why: Arc<str>,
+        /// How long people could talk; zero where it was never answered.
+        #[serde(rename = "duration_ms", serialize_with = "millis")]
+        duration: Duration,
+    },
     /// Somebody took something on.
     #[serde(rename = "action_item.created")]
     ActionItemCreated {
@@ -142,6 +264,76 @@ pub enum RoomEvent {
     },
 }
 
+impl RoomEvent {
+    /// Reads an event of those that rooms are asked to announce: keys, recordings, plays and telephone calls. `None`
+    /// for any other.
+    pub fn announced(json: &serde_json::Value) -> Option<Self> {
+        let text = |field: &str| Some(Arc::from(json.get(field)?.as_str()?));
+        let seconds = |field: &str| Some(MediaTime::from_secs_f64(json.get(field)?.as_f64()?));
+        Some(match json.get("type")?.as_str()? {
+            "dtmf" => Self::Dtmf {
+                participant: json.get("participant")?.as_str()?.parse().ok()?,
+                digit: json.get("digit")?.as_str()?.chars().next()?,
+                start: seconds("start_s")?,
+                duration: Duration::from_millis(json.get("duration_ms")?.as_u64()?),
+            },
+            "recording.started" => Self::RecordingStarted { recording: text("recording")? },
+            "recording.paused" => Self::RecordingPaused { recording: text("recording")? },
+            "recording.resumed" => Self::RecordingResumed { recording: text("recording")? },
+            "recording.ended" => {
+                Self::RecordingEnded { recording: text("recording")?, state: text("state")?, why: text("why") }
+            }
+            "call.ringing" => Self::CallRinging {
+                call: text("call")?,
+                direction: Direction::deserialize(json.get("direction")?).ok()?,
+            },
+            "call.answered" => Self::CallAnswered {
+                call: text("call")?,
+                direction: Direction::deserialize(json.get("direction")?).ok()?,
+            },
+            "call.answered_by" => Self::CallAnsweredBy {
+                call: text("call")?,
+                who: Class::deserialize(json.get("who")?).ok()?,
+                answered_by: AnsweredBy::deserialize(json.get("answered_by")?).ok()?,
+                why: Why::deserialize(json.get("why")?).ok()?,
+                after: Duration::from_millis(json.get("after_ms")?.as_u64()?),
+            },
+            "call.ended" => Self::CallEnded {
+                call: text("call")?,
+                why: text("why")?,
+                duration: Duration::from_millis(json.get("duration_ms")?.as_u64()?),
+            },
+            "play.started" => Self::PlayStarted { play: text("play")?, duration: seconds("duration_s")? },
+            "play.ended" => Self::PlayEnded { play: text("play")?, why: PlayEnd::deserialize(json.get("why")?).ok()? },
+            _ => return None,
+        })
+    }
+}
+
+/// Who began a telephone call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// They called us.
+    Inbound,
+    /// We called them.
+    Outbound,
+}
+
+/// Why a file is not played any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlayEnd {
+    /// All of it has been heard.
+    Finished,
+    /// Somebody stopped it.
+    Stopped,
+    /// Another took its place.
+    Replaced,
+    /// It could not be read to its end.
+    Failed,
+}
+
 /// What one participant said in one utterance.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Segment {
@@ -166,6 +358,10 @@ pub struct Segment {
 
 fn seconds<S: Serializer>(at: &MediaTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(rounded(*at))
+}
+
+fn millis<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 pub(crate) fn start_end<S: Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {
@@ -231,6 +427,63 @@ mod tests {
                 "utterance": 3, "text": "Hello.", "start_s": 0.25, "end_s": 1.25, "language": "en",
                 "words": [{"word": "Hello.", "start_s": 0.25, "end_s": 1.25, "confidence": 0.9_f32}],
             })
+        );
+    }
+
+    #[test]
+    fn whatever_is_announced_is_read_back_as_it_was() {
+        let (at, id) = (MediaTime::from_millis(1_234), Arc::<str>::from("x1"));
+        for event in [
+            RoomEvent::Dtmf {
+                participant: ParticipantId(3),
+                digit: '*',
+                start: at,
+                duration: Duration::from_millis(80),
+            },
+            RoomEvent::RecordingStarted { recording: id.clone() },
+            RoomEvent::RecordingPaused { recording: id.clone() },
+            RoomEvent::RecordingResumed { recording: id.clone() },
+            RoomEvent::RecordingEnded { recording: id.clone(), state: "failed".into(), why: Some("disk full".into()) },
+            RoomEvent::RecordingEnded { recording: id.clone(), state: "finished".into(), why: None },
+            RoomEvent::CallAnsweredBy {
+                call: id.clone(),
+                who: Class::MachineVoicemail,
+                answered_by: AnsweredBy::MachineEndBeep,
+                why: Why::Beep,
+                after: Duration::from_millis(7_250),
+            },
+            RoomEvent::PlayStarted { play: id.clone(), duration: at },
+            RoomEvent::PlayEnded { play: id.clone(), why: PlayEnd::Replaced },
+        ] {
+            let json = serde_json::to_value(&event).unwrap();
+            assert_eq!(RoomEvent::announced(&json), Some(event));
+        }
+    }
+
+    #[test]
+    fn keys_plays_and_recordings_read_on_the_wire_as_documented() {
+        let wire = |event| serde_json::to_value::<RoomEvent>(event).unwrap();
+        let start = MediaTime::from_millis(1_500);
+        assert_eq!(
+            wire(RoomEvent::Dtmf {
+                participant: ParticipantId(1),
+                digit: '#',
+                start,
+                duration: Duration::from_millis(120)
+            }),
+            serde_json::json!({"type": "dtmf", "participant": "p1", "digit": "#", "start_s": 1.5, "duration_ms": 120})
+        );
+        assert_eq!(
+            wire(RoomEvent::PlayStarted { play: "play1".into(), duration: start }),
+            serde_json::json!({"type": "play.started", "play": "play1", "duration_s": 1.5})
+        );
+        assert_eq!(
+            wire(RoomEvent::PlayEnded { play: "play1".into(), why: PlayEnd::Replaced }),
+            serde_json::json!({"type": "play.ended", "play": "play1", "why": "replaced"})
+        );
+        assert_eq!(
+            wire(RoomEvent::RecordingEnded { recording: "rec1".into(), state: "finished".into(), why: None }),
+            serde_json::json!({"type": "recording.ended", "recording": "rec1", "state": "finished"})
         );
     }
 

@@ -2,11 +2,18 @@
 //!
 //! [`room::Room`] is a conversation as a value, [`actor`] the task that runs one, [`brain`] the pure state
 //! machine that finds action items, decisions and questions in it, and [`event`] what clients see of it all.
+//! [`ivr`] is the voice menu: another pure machine, which holds one telephone call and does what a TwiML
+//! application says.
 //! Nothing here knows whether words came from a telephone, a browser or a file, nor how events are sent.
 
 pub mod actor;
+pub mod answering;
 pub mod brain;
+pub mod conversation;
 pub mod event;
+pub mod ivr;
 pub mod note;
+pub mod participant;
 pub mod room;
 pub mod rooms;
+pub mod routing;

@@ -16,10 +16,12 @@ use media::{
     id::ParticipantId,
     time::{MediaTime, Span},
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{Published, RoomEvent, Segment, VERSION},
     note::{ActionItem, Decision, Question, Summary},
+    participant::{Change, Newcomer, Participant, Timeline},
 };
 
 /// How much one room keeps.
@@ -42,13 +44,11 @@ impl Default for Limits {
     }
 }
 
-/// Somebody in the room.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Participant {
-    /// Who.
-    pub id: ParticipantId,
-    /// As they are called.
-    pub name: Arc<str>,
+/// What a room demands, for as long as it is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Nobody is recorded before they agreed to it.
+    pub consent_required: bool,
 }
 
 /// The room has no place for one more.
@@ -83,8 +83,8 @@ pub struct Room {
 
 #[derive(Debug)]
 struct Present {
-    name: Arc<str>,
-    /// Where this participant's own timeline begins on the room's.
+    as_seen: Participant,
+    /// Where the timeline of this participant's words begins on the room's.
     offset: MediaTime,
     /// The log entry of the partial that the next partial or final replaces.
     partial_seq: Option<u64>,
@@ -110,21 +110,47 @@ impl Room {
         }
     }
 
-    /// Lets somebody in, whose audio begins `now`.
+    /// Lets somebody in. Words on their own timeline count from `now`.
     ///
     /// # Errors
     /// [`Crowded`] when every place is taken.
-    pub fn join(&mut self, name: &str, now: MediaTime) -> Result<ParticipantId, Crowded> {
+    pub fn join(&mut self, newcomer: impl Into<Newcomer>, now: MediaTime) -> Result<ParticipantId, Crowded> {
         if self.participants.len() >= self.limits.participants_max {
             return Err(Crowded(self.participants.len()));
         }
         self.participants_seen += 1;
         let participant = ParticipantId(self.participants_seen);
+        let Newcomer { name, kind, consent, is_transcribed, timeline } = newcomer.into();
         let name: Arc<str> = name.chars().take(NAME_MAX_CHARS).collect::<String>().into();
-        let present = Present { name: name.clone(), offset: now, partial_seq: None, next_utterance: 0 };
+        let offset = match timeline {
+            Timeline::Own => now,
+            Timeline::Rooms => MediaTime::ZERO,
+        };
+        let as_seen =
+            Participant { id: participant, name: name.clone(), kind, is_muted: false, consent, is_transcribed };
+        let present = Present { as_seen, offset, partial_seq: None, next_utterance: 0 };
         self.participants.insert(participant, present);
-        self.publish(RoomEvent::ParticipantJoined { participant, name }, now);
+        self.publish(RoomEvent::ParticipantJoined { participant, name, kind, is_transcribed }, now);
         Ok(participant)
+    }
+
+    /// Changes how somebody stands and says so where it makes a difference; `None` when they are not here.
+    pub fn update(&mut self, participant: ParticipantId, change: Change, now: MediaTime) -> Option<Participant> {
+        let as_seen = &mut self.participants.get_mut(&participant)?.as_seen;
+        let before = as_seen.clone();
+        as_seen.is_muted = change.is_muted.unwrap_or(as_seen.is_muted);
+        as_seen.consent = change.consent.or(as_seen.consent);
+        let after = as_seen.clone();
+        if after != before {
+            let Participant { name, is_muted, consent, .. } = after.clone();
+            self.publish(RoomEvent::ParticipantUpdated { participant, name, is_muted, consent }, now);
+        }
+        Some(after)
+    }
+
+    /// Publishes what nobody's ears heard: a key, a recording, a file that is played.
+    pub fn announce(&mut self, event: RoomEvent, now: MediaTime) {
+        self.publish(event, now);
     }
 
     /// Lets somebody go; unknown participants are gone already.
@@ -133,7 +159,7 @@ impl Room {
             if let Some(seq) = present.partial_seq {
                 self.retract(seq);
             }
-            self.publish(RoomEvent::ParticipantLeft { participant, name: present.name }, now);
+            self.publish(RoomEvent::ParticipantLeft { participant, name: present.as_seen.name }, now);
         }
     }
 
@@ -141,7 +167,7 @@ impl Room {
     /// the brain to read.
     pub fn hear(&mut self, participant: ParticipantId, event: Event, now: MediaTime) -> Option<Arc<Segment>> {
         let present = self.participants.get(&participant)?;
-        let (offset, speaker) = (present.offset, present.name.clone());
+        let (offset, speaker) = (present.offset, present.as_seen.name.clone());
         let shift = |at: MediaTime| MediaTime::from_ticks(offset.ticks().saturating_add(at.ticks()));
         let shift_span = |span: Span| Span::new(shift(span.start), shift(span.end));
         let segment = |utterance, words: Vec<asr::event::Word>, span, language| {
@@ -254,8 +280,12 @@ impl Room {
 
     /// Who is in the room, in the order they came.
     pub fn participants(&self) -> Vec<Participant> {
-        let present = self.participants.iter();
-        present.map(|(id, present)| Participant { id: *id, name: present.name.clone() }).collect()
+        self.participants.values().map(|present| present.as_seen.clone()).collect()
+    }
+
+    /// One of those who are in the room.
+    pub fn participant(&self, id: ParticipantId) -> Option<Participant> {
+        self.participants.get(&id).map(|present| present.as_seen.clone())
     }
 
     /// What was said, oldest first.
@@ -383,6 +413,35 @@ mod tests {
         let segment = room.hear(ada, finished(0, "hello"), NOW).unwrap();
         assert_eq!(segment.span, Span::new(NOW, MediaTime::from_millis(11_000)));
         assert_eq!(segment.words[0].span.start, NOW);
+    }
+
+    #[test]
+    fn times_that_are_the_rooms_already_stay_as_they_are() {
+        let mut room = Room::new(Limits::default());
+        let leg = Newcomer { timeline: Timeline::Rooms, ..Newcomer::from("Ada") };
+        let ada = room.join(leg, NOW).unwrap();
+        let segment = room.hear(ada, finished(0, "hello"), NOW).unwrap();
+        assert_eq!((segment.span, segment.words[0].span), (second(), second()));
+        let lost = Event::Lost { span: second(), why: asr::event::LostWhy::Overload };
+        room.hear(ada, lost, NOW);
+        let last = room.read(room.last_seq() - 1, 1).unwrap().remove(0);
+        assert!(matches!(last.event, RoomEvent::TranscriptLost { span, .. } if span == second()), "{last:?}");
+    }
+
+    #[test]
+    fn a_change_is_published_once_and_a_change_to_the_same_is_not() {
+        let (mut room, ada) = room_of_one();
+        let mute = Change { is_muted: Some(true), consent: None };
+        assert!(room.update(ada, mute, NOW).unwrap().is_muted);
+        assert!(room.update(ada, mute, NOW).unwrap().is_muted);
+        let agree = Change { is_muted: None, consent: Some(true) };
+        let after = room.update(ada, agree, NOW).unwrap();
+        assert_eq!((after.is_muted, after.consent), (true, Some(true)));
+        assert_eq!(room.participants(), [after]);
+        let updates = room.read(0, 10).unwrap();
+        assert_eq!(updates.len(), 3, "joined, muted, agreed: {updates:?}");
+        room.leave(ada, NOW);
+        assert_eq!(room.update(ada, mute, NOW), None);
     }
 
     #[test]

@@ -6,15 +6,16 @@
 
 use std::{
     collections::BTreeMap,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::civil::Date;
-use media::{id::RoomId, time::Epoch};
+use media::{id::RoomId, journal::Journal, time::Epoch};
 
 use crate::{
     actor::{self, Actor, Opening, RoomHandle},
-    room::Limits,
+    room::{Limits, Settings},
 };
 
 /// Every room has somebody in it, and there is no place for one more.
@@ -31,12 +32,21 @@ struct Registry {
     opened: u64,
     rooms_max: usize,
     limits: Limits,
+    /// Where each room's inputs are noted in a folder of their own, if they are.
+    inputs: Option<PathBuf>,
 }
 
 impl Rooms {
     /// No rooms yet; at most `rooms_max` at once, each within `limits`.
     pub fn new(rooms_max: usize, limits: Limits) -> Self {
-        Self(Arc::new(Mutex::new(Registry { rooms: BTreeMap::new(), opened: 0, rooms_max, limits })))
+        let registry = Registry { rooms: BTreeMap::new(), opened: 0, rooms_max, limits, inputs: None };
+        Self(Arc::new(Mutex::new(registry)))
+    }
+
+    /// From now on everything that new rooms take in, voices included, is kept in folders under `inputs`, so
+    /// that a call can be replayed.
+    pub fn record_inputs(&self, inputs: PathBuf) {
+        self.lock().inputs = Some(inputs);
     }
 
     /// Opens a room. The caller spawns [`Actor::run`]. When every place is taken, the longest-kept room in
@@ -44,26 +54,34 @@ impl Rooms {
     ///
     /// # Errors
     /// [`Full`] when somebody is in every room.
-    pub fn open(&self, title: &str, epoch: Epoch, call_date: Date) -> Result<(RoomHandle, Actor), Full> {
+    pub fn open(
+        &self,
+        title: &str,
+        settings: Settings,
+        epoch: Epoch,
+        call_date: Date,
+    ) -> Result<(RoomHandle, Actor), Full> {
+        self.lock().open(title, settings, epoch, call_date)
+    }
+
+    /// The open room of this title, or a new one, which comes with what the caller spawns. However many ask at
+    /// once, there is one room.
+    ///
+    /// # Errors
+    /// [`Full`] when there is none and somebody is in every room.
+    pub fn titled(
+        &self,
+        title: &str,
+        settings: Settings,
+        epoch: Epoch,
+        call_date: Date,
+    ) -> Result<(RoomHandle, Option<Actor>), Full> {
         let mut registry = self.lock();
-        registry.rooms.retain(|_, room| room.is_open());
-        if registry.rooms.len() >= registry.rooms_max {
-            let empty = registry.rooms.iter().find(|(_, room)| room.read(|room| room.participants().is_empty()));
-            let id = empty.map(|(id, _)| *id).ok_or(Full(registry.rooms_max))?;
-            if let Some(room) = registry.rooms.remove(&id) {
-                room.abandon();
-            }
+        let found = registry.rooms.values().find(|room| room.is_open() && room.title() == title).cloned();
+        match found {
+            Some(room) => Ok((room, None)),
+            None => registry.open(title, settings, epoch, call_date).map(|(room, actor)| (room, Some(actor))),
         }
-        registry.opened += 1;
-        let id = RoomId(registry.opened);
-        let title = if title.is_empty() {
-            format!("Room {}", registry.opened)
-        } else {
-            title.chars().take(TITLE_MAX_CHARS).collect()
-        };
-        let (room, actor) = actor::open(Opening { id, title, epoch, call_date, limits: registry.limits });
-        registry.rooms.insert(id, room.clone());
-        Ok((room, actor))
     }
 
     /// The room with this id, if it is open.
@@ -83,6 +101,54 @@ impl Rooms {
 
     fn lock(&self) -> MutexGuard<'_, Registry> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Registry {
+    fn open(
+        &mut self,
+        title: &str,
+        settings: Settings,
+        epoch: Epoch,
+        call_date: Date,
+    ) -> Result<(RoomHandle, Actor), Full> {
+        self.rooms.retain(|_, room| room.is_open());
+        if self.rooms.len() >= self.rooms_max {
+            let empty = self.rooms.iter().find(|(_, room)| room.read(|room| room.participants().is_empty()));
+            let id = empty.map(|(id, _)| *id).ok_or(Full(self.rooms_max))?;
+            if let Some(room) = self.rooms.remove(&id) {
+                room.abandon();
+            }
+        }
+        self.opened += 1;
+        let id = RoomId(self.opened);
+        let title = if title.is_empty() {
+            format!("Room {}", self.opened)
+        } else {
+            title.chars().take(TITLE_MAX_CHARS).collect()
+        };
+        let journal = self.inputs.as_deref().and_then(|inputs| journal(inputs, id, &epoch));
+        let (room, actor) =
+            actor::open(Opening { id, title, epoch, call_date, settings, limits: self.limits, journal });
+        self.rooms.insert(id, room.clone());
+        Ok((room, actor))
+    }
+}
+
+/// The journal of a room that begins; `None`, and a warning, when its files cannot be made: a call never fails
+/// for it.
+fn journal(inputs: &Path, room: RoomId, epoch: &Epoch) -> Option<Journal> {
+    let began = jiff::Timestamp::try_from(epoch.wall).unwrap_or_default();
+    let folder = inputs.join(format!("{room}-{}", began.strftime("%Y%m%dT%H%M%S%3fZ")));
+    match Journal::create(&folder, epoch.instant) {
+        Ok(journal) => {
+            tracing::info!(%room, folder = %folder.display(), "the room's inputs are recorded, voices included");
+            Some(journal)
+        }
+        Err(error) => {
+            tracing::warn!(%room, folder = %folder.display(), %error, "the room's inputs cannot be recorded");
+            None
+        }
     }
 }
 
