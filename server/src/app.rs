@@ -4,7 +4,10 @@
 //! but by its own doors (rooms open, places are taken, keys are reloaded). [`router`] puts the parts together:
 //! what is public, what needs a key, and the layers around both. A part exports `routes()` and knows no other.
 
-use std::sync::Arc;
+use std::{
+    io,
+    sync::{Arc, OnceLock, Weak},
+};
 
 use asr::pool::Ears;
 use axum::{
@@ -15,10 +18,13 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use bot::{
-    actor::RoomHandle,
+    actor::{Actor, RoomHandle},
+    room::Settings,
     rooms::{Full, Rooms},
 };
+use media::id::RoomId;
 use tokio_util::sync::CancellationToken;
+use tts::{espeak::Espeak, worker::Voices};
 
 use crate::{
     admission::Admission,
@@ -29,7 +35,13 @@ use crate::{
     console, dialect,
     engine::{self, NoEars, Size},
     error::ApiError,
+    linger,
+    phone::SharedPhones,
+    recording::Recordings,
+    sound::{RoomSound, Sounds},
     telemetry::Metrics,
+    webhook::Webhooks,
+    webrtc::WebRtc,
 };
 
 /// What every handler may reach. Cheap to clone.
@@ -44,6 +56,12 @@ struct Inner {
     rooms: Rooms,
     admission: Admission,
     keys: KeyRing,
+    sounds: Arc<Sounds>,
+    recordings: OnceLock<Recordings>,
+    phones: OnceLock<SharedPhones>,
+    voices: OnceLock<Voices>,
+    webhooks: Webhooks,
+    webrtc: Arc<WebRtc>,
     clock: Clock,
     shutdown: CancellationToken,
     http: reqwest::Client,
@@ -51,11 +69,12 @@ struct Inner {
 }
 
 impl App {
-    /// Puts an app together. Nothing runs yet; `ears` says what is missing when nothing recognizes.
+    /// Puts an app together and starts the engine; `ears` says what is missing when nothing recognizes. Call it
+    /// in a tokio runtime.
     ///
     /// # Errors
-    /// When no HTTP client can be made: the platform's certificates cannot be read.
-    pub fn new(config: Config, ears: Result<Ears, NoEars>, keys: KeyRing) -> Result<Self, reqwest::Error> {
+    /// [`Broken`].
+    pub fn new(config: Config, ears: Result<Ears, NoEars>, keys: KeyRing) -> Result<Self, Broken> {
         crate::models::tls::install();
         let http = reqwest::Client::builder().user_agent(concat!("harmony/", env!("CARGO_PKG_VERSION"))).build()?;
         let size = Size::of(&config, engine::cores());
@@ -63,8 +82,27 @@ impl App {
         let admission = Admission::new(size.streams_max, limits.requests_max, limits.connections_max);
         let rooms = Rooms::new(limits.rooms_max, bot::room::Limits::default());
         let metrics = Metrics::installed();
+        let sounds = Arc::new(Sounds::start(&config).map_err(Broken::Engine)?);
+        let webrtc = Arc::new(WebRtc::new(&config));
         let shutdown = CancellationToken::new();
-        let inner = Inner { config, ears, rooms, admission, keys, clock: Clock, shutdown, http, metrics };
+        let webhooks = Webhooks::new(&config, Clock);
+        let inner = Inner {
+            config,
+            ears,
+            rooms,
+            admission,
+            keys,
+            sounds,
+            recordings: OnceLock::new(),
+            phones: OnceLock::new(),
+            voices: OnceLock::new(),
+            webhooks,
+            webrtc,
+            clock: Clock,
+            shutdown,
+            http,
+            metrics,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -91,14 +129,106 @@ impl App {
     /// # Errors
     /// 503 when every room is in use, or the server drains.
     pub fn open_room(&self, title: &str) -> Result<RoomHandle, ApiError> {
+        self.open_room_with(title, Settings::default())
+    }
+
+    /// The same, with what the room demands.
+    ///
+    /// # Errors
+    /// As for [`App::open_room`].
+    pub fn open_room_with(&self, title: &str, settings: Settings) -> Result<RoomHandle, ApiError> {
         if self.inner.admission.is_draining() {
             return Err(ApiError::draining());
         }
         let clock = self.inner.clock;
-        let opened = self.inner.rooms.open(title, clock.epoch(), clock.today());
+        let opened = self.inner.rooms.open(title, settings, clock.epoch(), clock.today());
         let (room, actor) = opened.map_err(|full: Full| ApiError::full(full.to_string()))?;
-        tokio::spawn(actor.run());
+        self.run(&room, actor);
         Ok(room)
+    }
+
+    /// The open room of this title, or a new one. However many ask at once, there is one room.
+    ///
+    /// # Errors
+    /// As for [`App::open_room`].
+    pub fn room_called(&self, title: &str) -> Result<RoomHandle, ApiError> {
+        if self.inner.admission.is_draining() {
+            return Err(ApiError::draining());
+        }
+        let clock = self.inner.clock;
+        let found = self.inner.rooms.titled(title, Settings::default(), clock.epoch(), clock.today());
+        let (room, actor) = found.map_err(|full: Full| ApiError::full(full.to_string()))?;
+        if let Some(actor) = actor {
+            self.run(&room, actor);
+        }
+        Ok(room)
+    }
+
+    fn run(&self, room: &RoomHandle, actor: Actor) {
+        let forget = Forget { sounds: Arc::downgrade(&self.inner.sounds), room: room.id() };
+        tokio::spawn(async move {
+            let _forget = forget;
+            actor.run().await;
+        });
+    }
+
+    /// The sound of a room that is open.
+    pub fn sound(&self, room: &RoomHandle) -> Arc<RoomSound> {
+        self.inner.sounds.of(room)
+    }
+
+    /// The sound of every room.
+    pub fn sounds(&self) -> &Sounds {
+        &self.inner.sounds
+    }
+
+    /// Everybody who calls over WebRTC.
+    pub fn webrtc(&self) -> &Arc<WebRtc> {
+        &self.inner.webrtc
+    }
+
+    /// Gives it recordings; once is enough, and only the first stay.
+    pub fn keep(&self, recordings: Recordings) {
+        let _ = self.inner.recordings.set(recordings);
+    }
+
+    /// The recordings.
+    ///
+    /// # Errors
+    /// 503 when this server keeps none.
+    pub fn recordings(&self) -> Result<&Recordings, ApiError> {
+        self.inner.recordings.get().ok_or_else(|| ApiError::full("this server keeps no recordings"))
+    }
+
+    /// Gives it a telephone; once is enough, and only the first stays.
+    pub(crate) fn connect(&self, phones: SharedPhones) {
+        let _ = self.inner.phones.set(phones);
+    }
+
+    /// The telephone.
+    ///
+    /// # Errors
+    /// 503 when this server has none.
+    pub(crate) fn phones(&self) -> Result<&SharedPhones, ApiError> {
+        let missing = || ApiError::full("this server has no telephone").hint("sip.port in the configuration is 0");
+        self.inner.phones.get().ok_or_else(missing)
+    }
+
+    /// What speaks; its threads start with the first who asks.
+    ///
+    /// # Errors
+    /// 503 when the system gives no thread.
+    pub(crate) fn voices(&self) -> Result<&Voices, ApiError> {
+        if let Some(voices) = self.inner.voices.get() {
+            return Ok(voices);
+        }
+        let started = Voices::start(Arc::new(Espeak::default()), tts::worker::Options::default());
+        let voices = started.map_err(|error| {
+            tracing::error!(%error, "no thread for the voices");
+            ApiError::full("this server has no thread for a voice")
+        })?;
+        // Another may have been quicker: then its voices stay.
+        Ok(self.inner.voices.get_or_init(|| voices))
     }
 
     /// The places there are.
@@ -126,9 +256,39 @@ impl App {
         self.inner.http.clone()
     }
 
+    /// The client for URLs that callers, documents and programs name.
+    pub fn webhooks(&self) -> &Webhooks {
+        &self.inner.webhooks
+    }
+
     /// What is measured.
     pub fn metrics(&self) -> &Metrics {
         &self.inner.metrics
+    }
+}
+
+/// Why the server cannot run on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The platform's certificates cannot be read.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+    /// The system gives no threads.
+    #[error("cannot start the engine: {0}")]
+    Engine(#[source] io::Error),
+}
+
+/// Forgets the sound of a room when its task has ended, however it did.
+struct Forget {
+    sounds: Weak<Sounds>,
+    room: RoomId,
+}
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        if let Some(sounds) = self.sounds.upgrade() {
+            sounds.forget(self.room);
+        }
     }
 }
 
@@ -137,21 +297,29 @@ pub fn router(app: App) -> Router {
     let public = Router::new().merge(api::health::routes()).merge(api::openapi::routes()).merge(console::routes());
     let guarded = Router::new()
         .merge(api::metrics::routes())
+        .merge(api::stages::routes())
         .merge(api::rooms::routes())
         .merge(api::events::routes())
         .merge(api::audio::routes())
+        .merge(api::participants::routes())
+        .merge(api::play::routes())
+        .merge(api::levels::routes())
+        .merge(api::recordings::routes())
+        .merge(api::calls::routes())
         .merge(dialect::routes())
         .layer(middleware::from_fn_with_state(app.clone(), auth::require));
     let body_bytes_max = usize::try_from(app.config().limits.upload_bytes_max).unwrap_or(usize::MAX);
     Router::new()
         .merge(public)
         .merge(guarded)
+        .merge(dialect::twilio::routes(app.clone()))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_way)
         .layer(DefaultBodyLimit::max(body_bytes_max))
         .layer(middleware::from_fn_with_state(app.clone(), admit))
         .layer(middleware::from_fn_with_state(app.clone(), auth::same_origin))
         .layer(middleware::from_fn(respell))
+        .layer(middleware::from_fn(linger::linger))
         .with_state(app)
 }
 

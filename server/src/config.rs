@@ -4,6 +4,15 @@
 //! and line, a wrong value with the reason. Pure: the text of the file and the variables are handed in, nothing
 //! is opened here but by [`Config::load`].
 
+mod dialling;
+mod numbers;
+mod recording;
+mod sip;
+mod trunks;
+mod twilio;
+mod webhooks;
+mod webrtc;
+
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -11,6 +20,17 @@ use std::{
 };
 
 use serde::Deserialize;
+
+pub use self::{
+    dialling::{Dialling, Numbering},
+    numbers::Numbers,
+    recording::Recording,
+    sip::{Digest, Rtp, Sip, Srtp, User},
+    trunks::{Codec, Transport, Trunk},
+    twilio::Twilio,
+    webhooks::{Allowed, Webhooks},
+    webrtc::{Turn, Webrtc},
+};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -22,12 +42,30 @@ pub struct Config {
     pub sip: Sip,
     /// The ports that telephone audio uses.
     pub rtp: Rtp,
+    /// What answers which number.
+    pub numbers: Numbers,
+    /// Lines to the telephone network and to other exchanges.
+    pub trunks: Vec<Trunk>,
+    /// What may be dialled out.
+    pub dialling: Dialling,
+    /// How numbers of this country are read.
+    pub numbering: Numbering,
+    /// How browsers reach the sound.
+    pub webrtc: Webrtc,
+    /// Who we are to programs that know Twilio.
+    pub twilio: Twilio,
+    /// Which of our own machines applications may lie on.
+    pub webhooks: Webhooks,
+    /// The threads that carry sound.
+    pub engine: RealTime,
     /// What recognizes.
     pub asr: Asr,
     /// Who may use the server.
     pub auth: Auth,
     /// What the server keeps.
     pub data: Data,
+    /// Where recordings are kept, and how they are written.
+    pub recording: Recording,
     /// Where the models are.
     pub models: Models,
     /// How much at once.
@@ -49,27 +87,12 @@ pub struct Http {
     pub call_private: bool,
 }
 
-/// `[sip]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// `[engine]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Sip {
-    /// The address to listen on.
-    #[serde(deserialize_with = "host")]
-    pub host: IpAddr,
-    /// UDP and TCP port; 0 switches them off.
-    pub port: u16,
-    /// TLS port; 0 switches it off.
-    pub tls_port: u16,
-}
-
-/// `[rtp]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Rtp {
-    /// First UDP port.
-    pub port_min: u16,
-    /// Last UDP port.
-    pub port_max: u16,
+pub struct RealTime {
+    /// Threads that share the rooms between them; one for every four cores when not set.
+    pub shards: Option<usize>,
 }
 
 /// `[asr]`
@@ -119,6 +142,9 @@ impl std::fmt::Debug for Auth {
 pub struct Data {
     /// The folder for what the server keeps; the platform's data folder when not set.
     pub dir: Option<PathBuf>,
+    /// Whether calls keep what came in, packet by packet, so that they can be replayed. It holds what people
+    /// said: switch it on to find a fault, and off again.
+    pub record_inputs: bool,
 }
 
 /// `[models]`
@@ -171,18 +197,6 @@ pub enum LogFormat {
 impl Default for Http {
     fn default() -> Self {
         Self { host: LOOPBACK, port: 8_080, call_private: false }
-    }
-}
-
-impl Default for Sip {
-    fn default() -> Self {
-        Self { host: LOOPBACK, port: 5_060, tls_port: 5_061 }
-    }
-}
-
-impl Default for Rtp {
-    fn default() -> Self {
-        Self { port_min: 20_000, port_max: 29_999 }
     }
 }
 
@@ -251,22 +265,36 @@ impl Config {
         (self.http.port != 0).then(|| SocketAddr::new(self.http.host, self.http.port))
     }
 
+    /// Every address that is listened on, and the key that sets it.
+    pub fn addresses(&self) -> impl Iterator<Item = (SocketAddr, &'static str)> {
+        let sip = [self.sip.address(), self.sip.tls_address()].into_iter().flatten();
+        self.http_address().map(|address| (address, "http.host")).into_iter().chain(sip.map(|at| (at, "sip.host")))
+    }
+
     fn check(self) -> Result<Self, Error> {
         let positive = |name: &str, value: Option<usize>| match value {
             Some(0) => Err(Error::Value { key: name.to_owned(), why: "must be at least 1".to_owned() }),
             _ => Ok(()),
         };
+        positive("engine.shards", self.engine.shards)?;
         positive("asr.workers", self.asr.workers)?;
         positive("asr.threads", self.asr.threads)?;
         positive("limits.streams_max", self.limits.streams_max)?;
         positive("limits.rooms_max", Some(self.limits.rooms_max))?;
         positive("limits.requests_max", Some(self.limits.requests_max))?;
         positive("limits.connections_max", Some(self.limits.connections_max))?;
-        if self.rtp.port_min > self.rtp.port_max {
-            return Err(Error::Value {
-                key: "rtp.port_min".to_owned(),
-                why: "must not lie above rtp.port_max".to_owned(),
-            });
+        if let Some((key, why)) = self.recording.fault() {
+            return Err(Error::Value { key: key.to_owned(), why: why.to_owned() });
+        }
+        let sections = [self.webrtc.fault(), self.sip.fault(), self.rtp.fault(), self.twilio.fault()];
+        if let Some((key, why)) = sections.into_iter().flatten().next() {
+            return Err(Error::Value { key: key.to_owned(), why });
+        }
+        let telephone = trunks::fault(&self.trunks)
+            .or_else(|| self.numbers.fault(&self.trunks))
+            .or_else(|| dialling::fault(&self.dialling, &self.numbering));
+        if let Some((key, why)) = telephone {
+            return Err(Error::Value { key, why });
         }
         if let Err(error) = self.log.level.parse::<tracing_subscriber::filter::Targets>() {
             return Err(Error::Value { key: "log.level".to_owned(), why: error.to_string() });
@@ -326,12 +354,19 @@ impl Error {
 fn overlay(table: &toml::Table, variable: &str, value: &str) -> Result<(toml::Table, Config), Error> {
     let wrong = |why: &str| Error::Variable { variable: variable.to_owned(), why: one_line(why) };
     let path = variable[PREFIX.len()..].to_lowercase();
-    let Some((section, key)) = path.split_once("__") else {
-        return Err(wrong("expected HARMONY__SECTION__KEY"));
-    };
     // A variable is text and says nothing of its kind: as TOML would read it, as a string, as a list.
     let as_toml =
         toml::from_str::<toml::Table>(&format!("value = {value}")).ok().and_then(|mut table| table.remove("value"));
+    let Some((section, key)) = path.split_once("__") else {
+        // A section that is a list, such as the numbers, has no keys: it is written whole.
+        let Some(list @ toml::Value::Array(_)) = as_toml else {
+            return Err(wrong("expected HARMONY__SECTION__KEY"));
+        };
+        let mut table = table.clone();
+        table.insert(path, list);
+        let config = table.clone().try_into().map_err(|error: toml::de::Error| wrong(error.message()))?;
+        return Ok((table, config));
+    };
     let list = value.split(',').map(|item| toml::Value::String(item.trim().to_owned())).collect();
     let readings = as_toml.into_iter().chain([toml::Value::String(value.to_owned()), toml::Value::Array(list)]);
     let mut refusal = None;
@@ -366,93 +401,4 @@ const PREFIX: &str = "HARMONY__";
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_empty_file_is_the_default_on_loopback() {
-        let config = parse("", &[]).unwrap();
-        assert_eq!(config, Config::default());
-        assert!(config.http_address().unwrap().ip().is_loopback());
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_with_its_file_and_line() {
-        let error = parse("[http]\nport = 9000\nprot = 1\n", &[]).unwrap_err().to_string();
-        assert!(error.starts_with("test.toml:3: unknown field `prot`"), "{error}");
-        let error = parse("\n\n[htpp]\nport = 1\n", &[]).unwrap_err().to_string();
-        assert!(error.starts_with("test.toml:3: unknown field `htpp`"), "{error}");
-    }
-
-    #[test]
-    fn a_wrong_value_is_refused_with_its_line_and_broken_text_too() {
-        for (text, line) in
-            [("[http]\nport = \"x\"", 2), ("[http]\nhost = \"example.com\"", 2), ("[http\n", 1), ("a = \"\n\n", 1)]
-        {
-            let error = parse(text, &[]).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("test.toml:{line}: ")) && !error.contains('\n'), "{error}");
-        }
-    }
-
-    #[test]
-    fn variables_win_over_the_file_and_are_read_as_what_the_key_wants() {
-        let config = parse(
-            "[http]\nport = 9000\n",
-            &[
-                ("HARMONY__HTTP__PORT", "9001"),
-                ("HARMONY__HTTP__HOST", "0.0.0.0"),
-                ("HARMONY__AUTH__KEYS", "alpha, 12345"),
-                ("HARMONY__ASR__ENGINE", "moonshine"),
-                ("HARMONY__ASR__MODEL", "5"),
-                ("HARMONY_MODELS_DIR", "/elsewhere"),
-            ],
-        )
-        .unwrap();
-        assert_eq!(config.http_address(), Some("0.0.0.0:9001".parse().unwrap()));
-        assert_eq!(config.auth.keys, ["alpha", "12345"]);
-        assert_eq!(config.asr.engine, Engine::Moonshine);
-        assert_eq!(config.asr.model.as_deref(), Some("5"));
-    }
-
-    #[test]
-    fn one_numeric_key_in_a_variable_is_a_list_of_one() {
-        assert_eq!(parse("", &[("HARMONY__AUTH__KEYS", "12345")]).unwrap().auth.keys, ["12345"]);
-    }
-
-    #[test]
-    fn an_unknown_variable_is_refused_by_name() {
-        for name in ["HARMONY__HTTP__PROT", "HARMONY__HTPP__PORT", "HARMONY__PORT", "HARMONY__HTTP__PORT__X"] {
-            let error = parse("", &[(name, "1")]).unwrap_err().to_string();
-            assert!(error.starts_with(name), "{error}");
-        }
-    }
-
-    #[test]
-    fn values_that_make_no_sense_are_refused_by_key() {
-        for (text, key) in [
-            ("[asr]\nthreads = 0", "asr.threads"),
-            ("[limits]\nstreams_max = 0", "limits.streams_max"),
-            ("[rtp]\nport_min = 3\nport_max = 2", "rtp.port_min"),
-            ("[log]\nlevel = \"loud,,=x\"", "log.level"),
-        ] {
-            let error = parse(text, &[]).unwrap_err().to_string();
-            assert!(error.starts_with(key), "{error}");
-        }
-    }
-
-    #[test]
-    fn keys_do_not_show_in_debug_output() {
-        let config = parse("[auth]\nkeys = [\"hush\"]", &[]).unwrap();
-        assert!(!format!("{config:?}").contains("hush"));
-    }
-
-    #[test]
-    fn port_zero_switches_the_listener_off() {
-        assert_eq!(parse("[http]\nport = 0", &[]).unwrap().http_address(), None);
-    }
-
-    fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, Error> {
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Config::parse(Path::new("test.toml"), text, variables)
-    }
-}
+mod tests;

@@ -18,7 +18,10 @@ use asr::{
     pool::{Ears, StreamConfig},
     recognizer::Hints,
 };
-use bot::actor::{JoinError, RoomHandle};
+use bot::{
+    actor::{JoinError, RoomHandle},
+    participant::{Kind, Newcomer},
+};
 use bytes::Bytes;
 use media::{
     codec::raw::{Encoding, RawDecoder},
@@ -83,6 +86,8 @@ pub struct LiveSpec {
     pub room: RoomChoice,
     /// What the room calls whoever speaks; lanes beyond the first say which channel they are.
     pub participant: String,
+    /// What the room says of how they come.
+    pub kind: Kind,
 }
 
 /// Why a live stream ends before its client ended it.
@@ -97,6 +102,9 @@ pub enum LiveError {
     /// The room was deleted.
     #[error("the room was closed")]
     RoomClosed,
+    /// Somebody sent the participant out.
+    #[error("sent out of the room")]
+    SentOut,
     /// The server shuts down. Worth trying again, here or elsewhere.
     #[error("the server is shutting down")]
     Draining,
@@ -111,7 +119,7 @@ impl LiveError {
         match self {
             Self::Audio(_) => 1007,
             Self::Full(_) => 1013,
-            Self::RoomClosed => 1000,
+            Self::RoomClosed | Self::SentOut => 1000,
             Self::Draining => 1012,
             Self::Stopped => 1011,
         }
@@ -124,6 +132,7 @@ impl From<LiveError> for ApiError {
             LiveError::Audio(why) => Self::bad_request("bad_audio", why),
             LiveError::Full(why) => Self::full(why),
             LiveError::RoomClosed => Self::not_found("the room was closed"),
+            LiveError::SentOut => Self::forbidden("sent_out", "sent out of the room"),
             LiveError::Draining => Self::draining(),
             LiveError::Stopped => Self::internal("the recognizer stopped"),
         }
@@ -166,6 +175,7 @@ pub async fn open(app: &App, spec: LiveSpec) -> Result<(LiveInput, LiveEvents), 
         },
         room: room.clone(),
         participant: spec.participant,
+        kind: spec.kind,
         events,
         progress: progress.clone(),
         first_place: Some(first_place),
@@ -182,7 +192,7 @@ pub async fn open(app: &App, spec: LiveSpec) -> Result<(LiveInput, LiveEvents), 
         }
         Decoder::Container => Feed::Container(Container::start(opener, spec.multichannel)?),
     };
-    let interruption = Interruption { shutdown: app.shutdown().clone(), room };
+    let interruption = Interruption { shutdown: app.shutdown().clone(), room, progress: progress.clone() };
     Ok((
         LiveInput { feed, interruption: interruption.clone(), progress: progress.clone() },
         LiveEvents { inbox, progress, room: interruption.room },
@@ -220,6 +230,7 @@ struct Opener {
     config: StreamConfig,
     room: Option<RoomHandle>,
     participant: String,
+    kind: Kind,
     events: mpsc::Sender<(usize, Event)>,
     progress: Arc<Progress>,
     /// Taken before anything else was; the first lane gets it.
@@ -235,12 +246,14 @@ impl Opener {
                 Some(place) => place,
                 None => self.admission.stream()?,
             };
-            let (input, events) = self.ears.open(self.config.clone()).map_err(|refused| match refused {
+            let journal = self.room.as_ref().and_then(RoomHandle::journal);
+            let opened = self.ears.open_noted(self.config.clone(), journal.as_ref());
+            let (input, events) = opened.map_err(|refused| match refused {
                 asr::pool::Refused::Full(_) => ApiError::full(refused.to_string()),
                 asr::pool::Refused::Closing => ApiError::draining(),
             })?;
             let seat = match &self.room {
-                Some(room) => Some(room.join(&self.name(index, count)).await.map_err(|error| match error {
+                Some(room) => Some(room.join(self.newcomer(index, count)).await.map_err(|error| match error {
                     JoinError::Crowded(_) => ApiError::full(error.to_string()),
                     JoinError::Closed(_) => ApiError::not_found("the room was closed"),
                 })?),
@@ -252,9 +265,10 @@ impl Opener {
         Ok(lanes)
     }
 
-    fn name(&self, index: usize, count: usize) -> String {
+    fn newcomer(&self, index: usize, count: usize) -> Newcomer {
         let name = if self.participant.is_empty() { "Speaker" } else { &self.participant };
-        if count == 1 { name.to_owned() } else { format!("{name}, channel {}", index + 1) }
+        let name = if count == 1 { name.to_owned() } else { format!("{name}, channel {}", index + 1) };
+        Newcomer { name, kind: self.kind, is_transcribed: true, ..Newcomer::default() }
     }
 }
 
@@ -379,6 +393,7 @@ impl LiveEvents {
 struct Interruption {
     shutdown: CancellationToken,
     room: Option<RoomHandle>,
+    progress: Arc<Progress>,
 }
 
 impl Interruption {
@@ -392,6 +407,7 @@ impl Interruption {
         tokio::select! {
             () = self.shutdown.cancelled() => LiveError::Draining,
             () = room_closed => LiveError::RoomClosed,
+            () = self.progress.sent_out() => LiveError::SentOut,
         }
     }
 }

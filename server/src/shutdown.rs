@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::App;
+use crate::{app::App, recording};
 
 /// How long sockets may take to finish. The longest window decodes in a few seconds; supervisors commonly kill
 /// after thirty.
@@ -50,14 +50,20 @@ impl Signals {
 /// Lets nobody in, tells everybody who is in to finish, waits for the last words, and closes the rooms.
 pub async fn drain(app: &App) {
     app.admission().drain();
+    if let Ok(phones) = app.phones() {
+        // A proxy in front sends new calls elsewhere from now on.
+        phones.exchange().drain().await;
+    }
     app.shutdown().cancel();
     if tokio::time::timeout(LAST_WORDS, app.admission().streams_gone()).await.is_err() {
         tracing::warn!(streams = app.admission().streams_taken(), "streams were still open when rooms had to close");
     }
     for room in app.rooms().list() {
+        recording::end_with(app, room.id()).await;
         app.rooms().take(room.id());
         room.close().await;
     }
+    recording::all_ended(app).await;
 }
 
 /// How long last words may take; the rest of the grace is for summaries and for readers to take them.

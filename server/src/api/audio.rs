@@ -1,9 +1,12 @@
 //! `/api/rooms/{id}/audio`: a microphone, or anything that can send bytes, into a room.
 //!
 //! Options come in the query, audio as binary messages, small commands as JSON text; what was understood comes
-//! out of the room's events, and here only how far the ears are. One task reads the socket and pushes, its
-//! twin reads the stream's events and writes: a push may wait for the ears, and then the client's next audio
-//! waits in its own socket.
+//! out of the room's events, and here only how far the ears are. The socket is a leg of the room: the others hear
+//! it as it is spoken, and with `listen=true` it hears them. With `live=false` it is a file, which goes to the ears
+//! alone, as fast as they take it. One task reads the socket and pushes, its twin follows what becomes of it and
+//! writes: a push may wait, and then the client's next audio waits in its own socket.
+
+mod leg;
 
 use std::time::Duration;
 
@@ -18,20 +21,30 @@ use axum::{
     response::Response,
     routing::get,
 };
+use bot::{actor::RoomHandle, participant::Kind};
 use futures_util::{
     StreamExt as _,
     stream::{SplitSink, SplitStream},
 };
-use media::codec::raw::Encoding;
+use media::{
+    codec::raw::Encoding,
+    frame::MOUTH_HZ,
+    graph::{node::Node, nodes::capture::capture},
+    id::ParticipantId,
+    time::MediaTime,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use self::leg::{Hearing, Item, Mix};
 use super::RoomOf;
 use crate::{
     app::App,
     auth,
+    call::{self, Ended, Words},
     error::ApiError,
     live::{self, Input, LiveError, LiveEvents, LiveInput, LiveSpec, RoomChoice},
+    microphone::Microphone,
     socket::{self, Gone},
 };
 
@@ -49,6 +62,12 @@ struct Options {
     language: Option<String>,
     name: Option<String>,
     endpointing: Option<u32>,
+    /// A leg of the room (the default), or a file as fast as it goes.
+    live: Option<bool>,
+    /// Whether the client hears the room.
+    listen: Option<bool>,
+    /// Whether whoever speaks agreed to be recorded.
+    consent: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -65,10 +84,25 @@ enum Command {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Report<'a> {
-    Ready { room: String, participants: Vec<String>, engine: &'a str, model: &'a str },
-    Heard { audio_s: f64, lag_ms: Option<u64> },
-    Finished { audio_s: f64 },
-    Error { error: Trouble<'a> },
+    Ready {
+        room: String,
+        participants: Vec<String>,
+        is_transcribed: bool,
+        engine: Option<&'a str>,
+        model: Option<&'a str>,
+        /// Of the sound that is sent back, if any is.
+        listen_rate_hz: Option<u32>,
+    },
+    Heard {
+        audio_s: f64,
+        lag_ms: Option<u64>,
+    },
+    Finished {
+        audio_s: f64,
+    },
+    Error {
+        error: Trouble<'a>,
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -100,31 +134,27 @@ async fn listen(
         ApiError::new(axum::http::StatusCode::UPGRADE_REQUIRED, "upgrade_required", "audio comes over a WebSocket")
     })?;
     let Query(options) = options.map_err(|refusal| ApiError::bad_request("bad_query", refusal.body_text()))?;
-    let spec = LiveSpec {
-        input: input(&options)?,
-        multichannel: false,
-        hints: Hints { language: language(&app, options.language.as_deref())?, keyterms: Vec::new() },
-        partials: true,
-        endpointing_ms: options.endpointing.unwrap_or(ENDPOINTING_MS),
-        room: RoomChoice::Existing(room.id()),
-        participant: options.name.unwrap_or_default(),
+    let opened = if options.live.unwrap_or(true) {
+        open_leg(&app, &room, &options).await?
+    } else {
+        open_file(&app, &room, &options).await?
     };
-    let (input, events) = live::open(&app, spec).await?;
-    let ready = match app.ears() {
-        Ok(ears) => json(&Report::Ready {
-            room: room.id().to_string(),
-            participants: input.participants().iter().map(ToString::to_string).collect(),
-            engine: ears.info().engine,
-            model: &ears.info().model,
-        }),
-        Err(missing) => return Err(ApiError::from(&missing)),
-    };
+    let info = app.ears().ok().filter(|_| opened.is_transcribed).map(asr::pool::Ears::info);
+    let ready = json(&Report::Ready {
+        room: room.id().to_string(),
+        participants: opened.participants.iter().map(ToString::to_string).collect(),
+        is_transcribed: opened.is_transcribed,
+        engine: info.map(|info| info.engine),
+        model: info.map(|info| info.model.as_str()),
+        listen_rate_hz: opened.listen_rate_hz,
+    });
+    let Opened { speaking, following, .. } = opened;
     let idle = Duration::from_secs(app.config().limits.idle_s);
     let upgrade = match auth::subprotocol(&headers) {
         Some(protocol) => upgrade.protocols([protocol]),
         None => upgrade,
     };
-    Ok(socket::limited(upgrade).on_upgrade(move |socket| converse(socket, input, events, ready, idle)))
+    Ok(socket::limited(upgrade).on_upgrade(move |socket| converse(socket, speaking, following, ready, idle)))
 }
 
 fn input(options: &Options) -> Result<Input, ApiError> {
@@ -158,22 +188,170 @@ fn input(options: &Options) -> Result<Input, ApiError> {
     })
 }
 
-fn language(app: &App, asked: Option<&str>) -> Result<Option<String>, ApiError> {
-    let Some(asked) = asked.filter(|asked| !asked.is_empty() && *asked != "auto") else {
-        return Ok(None);
-    };
-    let ears = app.ears().map_err(|missing| ApiError::from(&missing))?;
-    let code = asked.split(['-', '_']).next().unwrap_or_default().to_lowercase();
-    let known = &ears.info().languages;
-    if known.contains(&code) {
-        return Ok(Some(code));
-    }
-    let model = &ears.info().model;
-    Err(ApiError::bad_request("unknown_language", format!("{model} does not know that language"))
-        .hint(format!("leave language out, or use one of {}", known.join(", "))))
+/// Both halves of a socket's audio, before the socket is there.
+struct Opened {
+    speaking: Speaking,
+    following: Following,
+    participants: Vec<ParticipantId>,
+    is_transcribed: bool,
+    listen_rate_hz: Option<u32>,
 }
 
-async fn converse(socket: WebSocket, input: LiveInput, events: LiveEvents, ready: String, idle: Duration) {
+async fn open_leg(app: &App, room: &RoomHandle, options: &Options) -> Result<Opened, ApiError> {
+    let input = input(options)?;
+    let rate_hz = match input {
+        Input::Raw { rate_hz, .. } => rate_hz,
+        Input::Container => MOUTH_HZ,
+    };
+    let listen_rate_hz = options.listen.unwrap_or(false).then_some(rate_hz);
+    let hints = Hints { language: call::language(app, options.language.as_deref())?, keyterms: Vec::new() };
+    let (source, microphone) = Microphone::open(input)?;
+    let (sink, mix) = match listen_rate_hz {
+        Some(rate_hz) => {
+            let (sink, reader) = capture();
+            let mix = Mix::new(reader, rate_hz)
+                .map_err(|error| ApiError::bad_request("bad_audio_format", error.to_string()))?;
+            (Some(Box::new(sink) as Box<dyn Node>), Some(mix))
+        }
+        None => (None, None),
+    };
+    let wish = call::Wish {
+        name: options.name.clone().unwrap_or_default(),
+        kind: Kind::Websocket,
+        consent: options.consent,
+        hints,
+        endpointing_ms: options.endpointing.unwrap_or(call::ENDPOINTING_MS),
+        words: Words::Wanted,
+        source: Some(Box::new(source)),
+        sink,
+        key_ticks_hz: MOUTH_HZ,
+        suppress_noise: false,
+        hears_itself: false,
+    };
+    let call = call::join(app, room, wish).await?;
+    let (participants, is_transcribed) = (vec![call.participant()], call.is_transcribed());
+    let ended = Box::pin(call.ended());
+    let hearing = Hearing::new(call, microphone.taken(), mix);
+    Ok(Opened {
+        speaking: Speaking::Leg { microphone: Box::new(microphone), ended },
+        following: Following::Leg(Box::new(hearing)),
+        participants,
+        is_transcribed,
+        listen_rate_hz,
+    })
+}
+
+async fn open_file(app: &App, room: &RoomHandle, options: &Options) -> Result<Opened, ApiError> {
+    if options.listen == Some(true) {
+        return Err(
+            ApiError::bad_request("bad_query", "a file does not listen").hint("leave out live=false, or listen")
+        );
+    }
+    let spec = LiveSpec {
+        input: input(options)?,
+        multichannel: false,
+        hints: Hints { language: call::language(app, options.language.as_deref())?, keyterms: Vec::new() },
+        partials: true,
+        endpointing_ms: options.endpointing.unwrap_or(call::ENDPOINTING_MS),
+        room: RoomChoice::Existing(room.id()),
+        participant: options.name.clone().unwrap_or_default(),
+        kind: Kind::File,
+    };
+    let (input, events) = live::open(app, spec).await?;
+    let participants = input.participants();
+    let (speaking, following) = (Speaking::File(input), Following::File(events));
+    Ok(Opened { speaking, following, participants, is_transcribed: true, listen_rate_hz: None })
+}
+
+/// Where what the client sends goes.
+enum Speaking {
+    Leg { microphone: Box<Microphone>, ended: std::pin::Pin<Box<dyn Future<Output = Ended> + Send>> },
+    File(LiveInput),
+}
+
+impl Speaking {
+    async fn push(&mut self, bytes: axum::body::Bytes) -> Result<(), LiveError> {
+        match self {
+            Self::Leg { microphone, ended } => tokio::select! {
+                biased;
+                why = ended => Err(why.into()),
+                pushed = microphone.push(bytes) => pushed,
+            },
+            Self::File(input) => input.push(bytes).await,
+        }
+    }
+
+    async fn finalize(&mut self) {
+        match self {
+            Self::Leg { microphone, .. } => microphone.finalize().await,
+            Self::File(input) => input.finalize(),
+        }
+    }
+
+    async fn finish(self) -> Result<(), LiveError> {
+        match self {
+            Self::Leg { microphone, .. } => microphone.finish().await,
+            Self::File(input) => input.finish().await,
+        }
+    }
+
+    /// Resolves when the audio has to end although the client goes on.
+    fn interrupted(&mut self) -> std::pin::Pin<Box<dyn Future<Output = LiveError> + Send + '_>> {
+        match self {
+            Self::Leg { ended, .. } => Box::pin(async move { ended.await.into() }),
+            Self::File(input) => Box::pin(input.interrupted()),
+        }
+    }
+}
+
+impl From<Ended> for LiveError {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::RoomClosed => Self::RoomClosed,
+            Ended::SentOut => Self::SentOut,
+            Ended::Draining => Self::Draining,
+        }
+    }
+}
+
+/// What becomes of it.
+enum Following {
+    Leg(Box<Hearing>),
+    File(LiveEvents),
+}
+
+impl Following {
+    /// What there is to send; `None` when the last words are out. Cancel-safe.
+    async fn next(&mut self) -> Option<Item> {
+        match self {
+            Self::Leg(hearing) => hearing.next().await,
+            // The words are the room's to publish; here they only have to be taken.
+            Self::File(events) => events.next().await.map(|_| Item::Nothing),
+        }
+    }
+
+    fn no_more_comes(&mut self) {
+        if let Self::Leg(hearing) = self {
+            hearing.no_more_comes();
+        }
+    }
+
+    fn heard(&self) -> MediaTime {
+        match self {
+            Self::Leg(hearing) => hearing.heard(),
+            Self::File(events) => events.heard(),
+        }
+    }
+
+    fn lag_ms(&self) -> Option<u64> {
+        match self {
+            Self::Leg(hearing) => hearing.lag_ms(),
+            Self::File(events) => events.lag_ms(),
+        }
+    }
+}
+
+async fn converse(socket: WebSocket, input: Speaking, events: Following, ready: String, idle: Duration) {
     let (mut sink, stream) = socket.split();
     if socket::send(&mut sink, Message::text(ready)).await.is_err() {
         return;
@@ -197,14 +375,12 @@ async fn converse(socket: WebSocket, input: LiveInput, events: LiveEvents, ready
 /// Reads the socket until it or the stream ends, and ends the audio.
 async fn read(
     mut stream: SplitStream<WebSocket>,
-    mut input: LiveInput,
+    mut input: Speaking,
     idle: Duration,
 ) -> (SplitStream<WebSocket>, End) {
-    let interrupted = input.interrupted();
-    tokio::pin!(interrupted);
     let end = loop {
         let message = tokio::select! {
-            error = &mut interrupted => break End::Live(error),
+            error = input.interrupted() => break End::Live(error),
             message = tokio::time::timeout(idle, stream.next()) => message,
         };
         match message {
@@ -219,7 +395,7 @@ async fn read(
                 }
             }
             Ok(Some(Ok(Message::Text(text)))) => match command(&text) {
-                Some(Command::Finalize) => input.finalize(),
+                Some(Command::Finalize) => input.finalize().await,
                 Some(Command::KeepAlive) => {}
                 Some(Command::Finish) => break End::Finished,
                 None => break End::NotACommand,
@@ -237,19 +413,26 @@ async fn read(
 /// Tells the client how far the ears are until the last word is out.
 async fn write(
     sink: &mut SplitSink<WebSocket, Message>,
-    mut events: LiveEvents,
+    mut events: Following,
     mut end: watch::Receiver<Option<End>>,
 ) -> Result<(), Gone> {
+    let mut has_ended = false;
     let mut report = tokio::time::interval(REPORT_EVERY);
     report.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut reported = (events.heard(), events.lag_ms());
     loop {
         tokio::select! {
-            event = events.next() => match event {
-                // The words are the room's to publish; here they only have to be taken.
-                Some(_) => {}
+            item = events.next() => match item {
+                Some(Item::Sound(bytes)) => socket::send(sink, Message::Binary(bytes)).await?,
+                Some(Item::Nothing) => {}
                 None => break,
             },
+            ended = end.changed(), if !has_ended => {
+                has_ended = true;
+                // A reader that is gone has nothing more to say either.
+                drop(ended);
+                events.no_more_comes();
+            }
             _ = report.tick() => {
                 let now = (events.heard(), events.lag_ms());
                 if now != reported {
@@ -295,6 +478,7 @@ fn trouble(end: &End) -> Option<(&'static str, String, Option<&'static str>)> {
                 LiveError::Audio(_) => ("bad_audio", Some("name the encoding and sample_rate, or send a container")),
                 LiveError::Full(_) => ("full", Some("try again shortly")),
                 LiveError::RoomClosed => ("room_closed", None),
+                LiveError::SentOut => ("sent_out", None),
                 LiveError::Draining => ("draining", Some("connect again shortly")),
                 LiveError::Stopped => ("internal", Some("the server's log says more")),
             };
@@ -321,9 +505,6 @@ fn command(text: &Utf8Bytes) -> Option<Command> {
 fn json(report: &Report<'_>) -> String {
     serde_json::to_string(report).expect("a report holds only strings and numbers")
 }
-
-/// A pause after which an utterance is settled: short enough to read along, long enough to draw a breath.
-const ENDPOINTING_MS: u32 = 400;
 
 /// Often enough for a number that a person watches.
 const REPORT_EVERY: Duration = Duration::from_millis(250);

@@ -14,12 +14,14 @@ use bot::{
     actor::RoomHandle,
     event::Segment,
     note::{ActionItem, Summary},
+    participant::Participant,
+    room::Settings,
 };
-use media::id::{ParticipantId, RoomId};
+use media::id::RoomId;
 use serde::{Deserialize, Serialize};
 
-use super::RoomOf;
-use crate::{app::App, error::ApiError};
+use super::{RoomOf, json_body};
+use crate::{app::App, error::ApiError, recording};
 
 /// The routes.
 pub fn routes() -> Router<App> {
@@ -36,6 +38,16 @@ pub fn routes() -> Router<App> {
 #[serde(default, deny_unknown_fields)]
 struct Wish {
     title: String,
+    consent: Option<Consent>,
+    record: Option<recording::Wish>,
+}
+
+/// What a room demands before anybody is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Consent {
+    /// That they said yes.
+    Required,
 }
 
 /// A room as clients see it.
@@ -43,18 +55,13 @@ struct Wish {
 struct View {
     id: RoomId,
     title: String,
+    consent: Option<Consent>,
     is_open: bool,
     began: String,
     participants: Vec<Participant>,
     last_seq: u64,
     segments: usize,
     action_items: usize,
-}
-
-#[derive(Debug, Serialize)]
-struct Participant {
-    id: ParticipantId,
-    name: Arc<str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -87,13 +94,10 @@ impl From<&RoomHandle> for View {
         handle.read(|room| Self {
             id: handle.id(),
             title: handle.title().to_owned(),
+            consent: handle.settings().consent_required.then_some(Consent::Required),
             is_open: handle.is_open(),
             began: format!("{began:.3}"),
-            participants: room
-                .participants()
-                .into_iter()
-                .map(|who| Participant { id: who.id, name: who.name })
-                .collect(),
+            participants: room.participants(),
             last_seq: room.last_seq(),
             segments: room.transcript_len(),
             action_items: room.actions().len(),
@@ -106,20 +110,19 @@ async fn list(State(app): State<App>) -> Json<Rooms> {
 }
 
 async fn open(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Result<impl IntoResponse, ApiError> {
-    let wish = if body.is_empty() { Wish::default() } else { wish(&headers, &body)? };
-    let room = app.open_room(&wish.title)?;
+    let wish =
+        if body.is_empty() { Wish::default() } else { json_body(&headers, &body, "{\"title\": \"…\"}, or no body")? };
+    let settings = Settings { consent_required: wish.consent == Some(Consent::Required) };
+    if wish.record.is_some() {
+        // A room that is to be recorded and cannot be is not opened.
+        app.recordings()?;
+    }
+    let room = app.open_room_with(&wish.title, settings)?;
+    if let Some(wish) = wish.record {
+        recording::start_with_first_leg(&app, &room, wish);
+    }
     let location = format!("/api/rooms/{}", room.id());
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(View::from(&room))))
-}
-
-fn wish(headers: &HeaderMap, body: &[u8]) -> Result<Wish, ApiError> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if !kind.starts_with("application/json") {
-        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", "the body must be application/json"));
-    }
-    serde_json::from_slice(body).map_err(|error| {
-        ApiError::bad_request("bad_json", error.to_string()).hint("send {\"title\": \"…\"} or no body")
-    })
 }
 
 async fn show(RoomOf(room): RoomOf) -> Json<View> {
@@ -127,6 +130,7 @@ async fn show(RoomOf(room): RoomOf) -> Json<View> {
 }
 
 async fn close(State(app): State<App>, RoomOf(room): RoomOf) -> StatusCode {
+    recording::end_with(&app, room.id()).await;
     app.rooms().take(room.id());
     room.close().await;
     StatusCode::NO_CONTENT

@@ -3,10 +3,14 @@
 //! Each command is a file with its own arguments; this one is the tree, and the place where an error becomes
 //! one line on stderr. Exit 0 done, 1 failed, 2 wrong use (clap's own).
 
+pub mod bench;
+pub mod call;
 pub mod doctor;
 pub mod keys;
 pub mod models;
+pub mod replay;
 pub mod serve;
+pub mod speak;
 pub mod transcribe;
 
 use std::{
@@ -37,14 +41,25 @@ pub enum Command {
     Serve(serve::Args),
     /// Write down what is said in recordings.
     Transcribe(transcribe::Args),
+    /// Speak a text.
+    Speak(speak::Args),
+    /// Call a telephone: play, run a menu, or listen and write down what is said.
+    Call(call::Args),
     /// The speech models: what there is, fetching, verifying.
     #[command(subcommand)]
     Models(models::Command),
     /// Look at this machine: cores, library, models, ports, and how many streams it carries.
     Doctor(doctor::Args),
+    /// Live through a recorded call again, and say whether it is the same.
+    Replay(replay::Args),
     /// The API keys that open this server.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Measure how many calls this machine carries, and how well.
+    Bench(bench::Args),
+    /// The callers of a bench: started by it.
+    #[command(name = crate::bench::CALLERS, hide = true)]
+    BenchCallers(bench::CallersArgs),
 }
 
 /// Runs a command; its failure is one line on stderr.
@@ -66,9 +81,14 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Serve(args) => Ok(serve::run(args, config).await?),
         Command::Transcribe(args) => Ok(transcribe::run(args, config).await?),
+        Command::Speak(args) => Ok(speak::run(args).await?),
+        Command::Call(args) => Ok(Box::pin(call::run(args, config)).await?),
         Command::Models(command) => Ok(models::run(command, config.models.dir.as_deref()).await?),
         Command::Doctor(args) => Ok(doctor::run(args, &config).await?),
+        Command::Replay(args) => Ok(replay::run(args, config).await?),
         Command::Keys(command) => Ok(keys::run(command, &data_dir(&config)?)?),
+        Command::Bench(args) => Ok(bench::run(args).await?),
+        Command::BenchCallers(args) => Ok(bench::call(&args)?),
     }
 }
 
@@ -79,7 +99,7 @@ fn config_file(named: Option<&Path>) -> Option<&Path> {
 }
 
 /// The folder for what the server keeps: as configured, else the platform's.
-fn data_dir(config: &Config) -> Result<PathBuf, NoDataDir> {
+pub(crate) fn data_dir(config: &Config) -> Result<PathBuf, NoDataDir> {
     let platform = || directories::ProjectDirs::from("", "", "harmony").map(|folders| folders.data_dir().to_owned());
     config.data.dir.clone().or_else(platform).ok_or(NoDataDir)
 }

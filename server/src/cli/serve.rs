@@ -3,7 +3,7 @@
 //! Without a model it serves all the same and says which command brings one; with a broken one it refuses to
 //! start. Without a key it listens on loopback only.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use asr::pool::Ears;
 use tokio::net::TcpListener;
@@ -15,6 +15,8 @@ use crate::{
     config::Config,
     engine::{self, NoEars},
     listen,
+    phone::{self, SharedPhones},
+    recording::{self, Recordings},
     shutdown::{self, Signals},
     telemetry,
 };
@@ -37,10 +39,15 @@ pub enum Error {
     Data(#[from] NoDataDir),
     /// Anybody in the network could use the server.
     #[error(
-        "refusing to listen on {0} without an API key, since anybody who reaches it could listen in; \
-         create one with `harmony keys create`, or set http.host to 127.0.0.1"
+        "refusing to listen on {address} without an API key, since anybody who reaches it could listen in; \
+         create one with `harmony keys create`, or set {key} to 127.0.0.1"
     )]
-    Open(SocketAddr),
+    Open {
+        /// Where.
+        address: SocketAddr,
+        /// What sets it.
+        key: &'static str,
+    },
     /// Every listener is switched off.
     #[error("nothing to serve: http.port is 0, which switches the only listener off")]
     NothingToServe,
@@ -52,12 +59,18 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
-    /// The platform's certificates cannot be read.
-    #[error("cannot make an HTTP client: {0}")]
-    Client(#[from] reqwest::Error),
+    /// The machine lacks something; see the text.
+    #[error(transparent)]
+    App(#[from] app::Broken),
+    /// Recordings cannot be kept; see the text.
+    #[error(transparent)]
+    Recordings(#[from] recording::Broken),
     /// The process could not be ended in good order.
     #[error("cannot listen for signals: {0}")]
     Signals(#[source] std::io::Error),
+    /// The telephone cannot listen; see the text.
+    #[error(transparent)]
+    Phone(#[from] phone::NoPhone),
     /// The loading thread broke.
     #[error("the recognizer could not be loaded: {0}")]
     Loading(#[from] tokio::task::JoinError),
@@ -71,16 +84,30 @@ pub async fn run(_args: Args, config: Config) -> Result<ExitCode, Error> {
     telemetry::log_to_stderr(&config.log);
     let address = config.http_address().ok_or(Error::NothingToServe)?;
     let keys = KeyRing::load(&super::data_dir(&config)?, &config.auth.keys)?;
-    if keys.is_empty() && !address.ip().is_loopback() {
-        return Err(Error::Open(address));
+    if keys.is_empty()
+        && let Some((address, key)) = config.addresses().find(|(address, _)| !address.ip().is_loopback())
+    {
+        return Err(Error::Open { address, key });
     }
     // Bound before the model is loaded: a port that is taken is told at once.
     let listener = TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })?;
     let loading = config.clone();
     let ears = tokio::task::spawn_blocking(move || engine::start(&loading)).await??;
+    let keeping = config.clone();
+    let recordings = tokio::task::spawn_blocking(move || Recordings::open(&keeping)).await??;
     let signals = Signals::catch().map_err(Error::Signals)?;
     announce(address, &ears);
     let app = App::new(config, ears, keys)?;
+    app.keep(recordings);
+    if app.config().data.record_inputs {
+        let inputs = super::data_dir(app.config())?.join("inputs");
+        tracing::warn!(folder = %inputs.display(), "everything that rooms take in is recorded, voices included");
+        app.rooms().record_inputs(inputs);
+    }
+    if let Some(phones) = phone::start(&app).await? {
+        announce_phone(&phones);
+        app.connect(phones);
+    }
     let draining = tokio::spawn(signals.drain(app.clone()));
     let tidying = tokio::spawn(tidy(app.clone()));
     let router = app::router(app.clone());
@@ -88,9 +115,14 @@ pub async fn run(_args: Args, config: Config) -> Result<ExitCode, Error> {
     // Rooms may still be closing when the last connection has gone; what takes longer than the grace is left.
     let _ = tokio::time::timeout(shutdown::GRACE, draining).await;
     tidying.abort();
+    // What takes longer than this has whole blocks up to its last second.
+    let _ = tokio::task::spawn_blocking(|| media::journal::finish(JOURNALS_GRACE)).await;
     tracing::info!("drained; goodbye");
     Ok(ExitCode::SUCCESS)
 }
+
+/// How long the journals of closed rooms may take to reach their end: they write once a second.
+const JOURNALS_GRACE: Duration = Duration::from_secs(3);
 
 /// Says on stdout where to look. Programs read the first line.
 #[expect(clippy::print_stdout, reason = "what the command is asked for: where the server is")]
@@ -104,6 +136,14 @@ fn announce(address: SocketAddr, ears: &Result<Ears, NoEars>) {
             println!("engine:    {} ({}), languages: {}", info.engine, info.model, languages(&info.languages));
         }
         Err(missing) => println!("engine:    none: {missing}"),
+    }
+}
+
+/// Says on stdout where to call.
+#[expect(clippy::print_stdout, reason = "what the command is asked for: where the server is")]
+fn announce_phone(phones: &SharedPhones) {
+    for (name, address) in phones.addresses() {
+        println!("telephone: sip:echo@{address} ({name}); also ivr, scribe, ring");
     }
 }
 

@@ -1,11 +1,14 @@
 // The console: wires what a person touches to the microphone, the server and the views.
 //
-// Two connections at most are open: the events of the room on show, and the sound this page sends. Speaking
-// into a page that shows no room of its own opens one. Everything below reacts to events; nothing polls but
-// the list of rooms.
+// Two connections at most are open: the events of the room on show, and the sound of this page, which is
+// either dictated or a call. Speaking into a page that shows no room of its own
+// opens one. Everything below reacts to events; nothing polls but the list of rooms and what a person looks at.
 
 import { AudioSocket } from "./audio-socket.js";
+import { CallView } from "./call-view.js";
+import { listen_for_answers } from "./confirm.js";
 import { Conversation } from "./conversation.js";
+import { Devices } from "./devices.js";
 import { engine_label, fill_languages, look_at_engine } from "./engine.js";
 import { build, save } from "./export.js";
 import { send_file } from "./file-send.js";
@@ -14,10 +17,16 @@ import { Latency } from "./latency.js";
 import { Meter } from "./meter.js";
 import { Microphone, NoMicrophone } from "./microphone.js";
 import { Notes } from "./notes.js";
-import { Notice, about_microphone, about_models, about_server } from "./notice.js";
+import { Notice, about_lost_call, about_microphone, about_models, about_server } from "./notice.js";
+import { People } from "./people.js";
+import { Play } from "./play.js";
+import { Recordings } from "./recordings.js";
 import { Rooms, title_of } from "./rooms.js";
 import { on_key_wanted, request } from "./server.js";
+import { LostCall, Softphone } from "./softphone.js";
+import { Tabs } from "./tabs.js";
 import { Transcript } from "./transcript.js";
+import { Waterfall } from "./waterfall.js";
 
 const $ = (id) => document.getElementById(id);
 const notice = new Notice($("notice"));
@@ -27,9 +36,37 @@ const transcript = new Transcript({ lines: $("lines"), spoken: $("spoken"), welc
 const notes = new Notes({ on_evidence: show_evidence, on_count: (count) => ($("notes-count").textContent = count || "") });
 const rooms = new Rooms({
   list: $("rooms"), empty: $("rooms-empty"), on_open: open_room,
-  on_error: (error) => notice.show(about_server(error)), on_reached: () => notice.clear("reach"),
+  on_error: complain, on_reached: () => notice.clear("reach"), on_looked: show_room,
 });
-const conversation = new Conversation({ transcript, notes, latency, captured_ms_of, on_state: show_link, on_change: show_room });
+const conversation = new Conversation({ transcript, notes, latency, captured_ms_of, on_state: show_link, on_change: show_room, on_event: take_event });
+
+const devices = new Devices({
+  input: $("device-input"), output: $("device-output"), output_row: $("device-output-row"), cleaned: $("device-cleaned"),
+  on_input: () => call.change_input(), on_output: () => call.change_output(),
+});
+const call = new Softphone({
+  sound: $("room-sound"), devices, on_change: show_call, on_failed: call_failed, on_level: (which, rms) => bar.level(which, rms),
+});
+const bar = new CallView({ on_leave: () => call.leave(), on_mute: (muted) => call.mute(muted), on_agree: (agrees) => call.agree(agrees) });
+const people = new People({
+  list: $("people"), empty: $("people-empty"), is_own: (participant) => call.is_busy() && participant === call.participant,
+  on_error: complain, on_count: (count) => ($("people-count").textContent = count || ""),
+});
+const play = new Play({
+  open: $("play-open"), file: $("play-file"), now: $("play-now"), text: $("play-text"), stop: $("play-stop"),
+  on_error: (error) => notice.show(about_file(error)),
+});
+const recordings = new Recordings({
+  parts: {
+    form: $("record"), format: $("record-format"), tracks: $("record-tracks"), closed: $("recordings-closed"),
+    list: $("recordings"), empty: $("recordings-empty"), more: $("recordings-more"),
+  },
+  on_error: complain, on_recording: show_recording,
+});
+const waterfall = new Waterfall({ list: $("stages"), empty: $("stages-empty"), note: $("stages-note") });
+const tabs = new Tabs($("tabs"), (name) => {
+  for (const [view, its_name] of [[people, "people"], [recordings, "recordings"], [waterfall, "speed"]]) view.look(name === its_name);
+});
 
 let engine = null;
 // What sounds: `{microphone, socket, started_ms, room}` while listening.
@@ -43,25 +80,83 @@ function open_room(id) {
   if (listening && listening.room !== id) stop_listening();
   notice.clear("room");
   rooms.choose(id);
+  for (const view of [people, play]) view.open(id);
+  shown_began = undefined;
   conversation.open(id);
   if (id === null) show_link("idle");
   go("conversation");
 }
 
-async function new_room(title) {
-  const room = await request("POST", "/api/rooms", { title });
+async function new_room(title, demands = {}) {
+  const room = await request("POST", "/api/rooms", { title, ...demands });
   open_room(room.id);
   await rooms.look();
   return room.id;
 }
 
+function take_event(event) {
+  for (const view of [people, play, recordings]) view.take(event);
+}
+
+// Ids of rooms begin again with every start of the server; with its beginning a room is itself for good.
+let shown_began;
+
 function show_room() {
   const room = rooms.find(conversation.room);
+  const key = room && `${room.id} ${room.began} ${room.is_open}`;
+  if (key !== shown_began) {
+    shown_began = key;
+    recordings.open(room);
+  }
   $("room-title").textContent = conversation.room === null ? t("room_none") : title_of(room ?? { id: conversation.room });
+  $("join").hidden = call.is_busy() || room?.is_open === false || (conversation.room !== null && !room);
+  $("join-text").textContent = t(conversation.room === null ? "join_new" : "join");
   const names = conversation.names();
   const parts = conversation.room === null ? [] : [clock(conversation.heard_s), ...names.slice(0, 4)];
   $("room-meta").textContent = parts.join(" · ");
   $("export").hidden = transcript.finals.length === 0;
+}
+
+// Calls
+
+async function join() {
+  notice.clear();
+  const room = rooms.find(conversation.room);
+  try {
+    // What the room demands now may be newer than the list of rooms.
+    const now = room && (await request("GET", `/api/rooms/${encodeURIComponent(room.id)}`));
+    const wish = await bar.ask({
+      title: room ? title_of(room) : "", room: room?.id ?? null, name: $("name").value.trim(), consent_required: now?.consent === "required",
+    });
+    if (wish === null) return;
+    $("name").value = wish.name;
+    remember_name();
+    stop_listening();
+    const id = room?.id ?? (await new_room(t("room_call", { time: hour_of() }), wish.demands ? { consent: "required" } : {}));
+    tabs.choose("people");
+    await call.join({ room: id, title: title_of(rooms.find(id) ?? { id }), name: own_name(), language: $("language").value, consent: wish.consent });
+  } catch (error) {
+    complain(error);
+  }
+}
+
+function call_failed(error) {
+  if (error instanceof NoMicrophone) notice.show(about_microphone(error.reason));
+  else if (error instanceof LostCall) notice.show(about_lost_call(error.why));
+  else {
+    const message = about_server(error);
+    notice.show(message.title === "e_other_title" ? { ...message, title: "e_join_title" } : message);
+  }
+}
+
+function show_call() {
+  bar.draw(call);
+  people.draw();
+  show_room();
+}
+
+function show_recording(running) {
+  $("recording-now").hidden = !running;
 }
 
 // Sound
@@ -78,6 +173,7 @@ function own_name() {
 }
 
 async function start_listening() {
+  if (call.is_busy()) return;
   notice.clear();
   // A server that could not hear when the page was opened may have been given a model since.
   if (!engine) await look_around();
@@ -172,7 +268,7 @@ async function take_file(file) {
   on_progress(0);
   try {
     const room = await new_room(file.name);
-    await send_file(audio_path(room, { name: t("speaker"), spec: {} }), file, { on_progress, signal: sending.signal });
+    await send_file(audio_path(room, { name: t("speaker"), spec: { live: "false" } }), file, { on_progress, signal: sending.signal });
   } catch (error) {
     notice.show(error.status === 0 && error.code === "unreachable" ? about_server(error) : about_file(error));
   }
@@ -187,6 +283,10 @@ function about_file(error) {
 }
 
 // What the page says of itself
+
+function complain(error) {
+  notice.show(about_server(error));
+}
 
 function show_link(state, details = {}) {
   link = { state, details };
@@ -245,6 +345,7 @@ function ask_key(was_wrong) {
 // What a person does
 
 $("mic").addEventListener("click", () => (listening ? stop_listening() : start_listening()));
+$("join").addEventListener("click", join);
 $("room-new").addEventListener("click", () => open_room(null));
 $("file-open").addEventListener("click", () => $("file").click());
 $("file").addEventListener("change", () => take_file($("file").files[0]));
@@ -263,11 +364,16 @@ for (const button of document.querySelectorAll("[data-export]")) {
     save(build(button.dataset.export, { title: $("room-title").textContent, finals: transcript.finals, notes: kept }));
   });
 }
+const MENUS = ["export", "call-devices"];
 addEventListener("click", (event) => {
-  if (!event.target.closest("#export")) $("export").open = false;
+  for (const menu of MENUS) if (!event.target.closest(`#${menu}`)) $(menu).open = false;
 });
 addEventListener("keydown", (event) => {
-  if (event.key === "Escape") $("export").open = false;
+  if (event.key !== "Escape") return;
+  for (const menu of MENUS) {
+    if ($(menu).open && $(menu).contains(document.activeElement)) $(menu).querySelector("summary").focus();
+    $(menu).open = false;
+  }
 });
 
 let inside = 0;
@@ -290,9 +396,14 @@ addEventListener("drop", (event) => {
 
 const NAME = "harmony.name";
 $("name").value = localStorage.getItem(NAME) ?? "";
-$("name").addEventListener("change", () => localStorage.setItem(NAME, $("name").value.trim()));
+$("name").addEventListener("change", remember_name);
+
+function remember_name() {
+  localStorage.setItem(NAME, $("name").value.trim());
+}
 
 on_key_wanted(ask_key);
+listen_for_answers();
 on_language(() => {
   for (const tag of ["de", "en"]) $(`ui-${tag}`).setAttribute("aria-pressed", String(tag === current_language()));
   $("name").placeholder = t("guest");

@@ -1,15 +1,15 @@
 // One room as a person sees it: its events become words, notes and remarks, wherever they come from.
 //
-// Holds the event stream of the room that is shown. Sound goes in elsewhere; what it needs to tell how old a
-// word is comes through `captured_ms_of`.
+// Holds the event stream of the room that is shown, and hands every event on to those who show other things
+// of a room. Sound goes in elsewhere; what it needs to tell how old a word is comes through `captured_ms_of`.
 
 import { EventStream } from "./event-stream.js";
 import { t } from "./i18n.js";
 
 export class Conversation {
   /** `captured_ms_of(participant, stream_s)` says when a sound of this page's own was captured, or null. */
-  constructor({ transcript, notes, latency, captured_ms_of, on_state, on_change }) {
-    Object.assign(this, { transcript, notes, latency, captured_ms_of, on_state, on_change });
+  constructor({ transcript, notes, latency, captured_ms_of, on_state, on_change, on_event }) {
+    Object.assign(this, { transcript, notes, latency, captured_ms_of, on_state, on_change, on_event });
     Object.assign(this, { room: null, stream: null, participants: new Map(), heard_s: 0, words: 0 });
   }
 
@@ -27,6 +27,7 @@ export class Conversation {
   }
 
   take(event) {
+    this.on_event(event);
     if (this.notes.take(event)) return;
     const take = this.takes[event.type];
     if (!take) return;
@@ -52,6 +53,10 @@ export class Conversation {
       const known = this.names().includes(name);
       if (this.participants.size > 0 && !known) this.transcript.remark(t("joined", { name }), at_s);
       this.participants.set(participant, { name, joined_s: at_s });
+    },
+    dtmf({ participant, digit, at_s }) {
+      const name = this.participants.get(participant)?.name ?? t("speaker");
+      this.transcript.remark(t("sent_key", { name, digit }), at_s);
     },
   };
 

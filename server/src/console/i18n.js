@@ -7,7 +7,7 @@ const words = {
   en: {
     skip: "Skip to the transcript", page_language: "Language of this page", dismiss: "Dismiss", cancel: "Cancel",
     rooms: "Rooms", room_new: "New", rooms_empty: "No rooms yet. Speaking or sending a file opens one.",
-    room_live: "live", room_over: "ended", room_untitled: "Room {id}", room_mic: "Microphone, {time}", room_none: "New conversation",
+    room_live: "live", room_over: "ended", room_untitled: "Room {id}", room_mic: "Microphone, {time}", room_call: "Call, {time}", room_none: "New conversation",
     transcript: "Transcript", notes: "Notes", views: "Views", to_live: "Latest words",
     welcome_title: "Speak, and read along.",
     welcome_text: "Press the microphone or drop a recording anywhere on this page. What you say stays on this server.",
@@ -26,6 +26,33 @@ const words = {
     link_waiting: "Reconnecting in {s} s", link_offline: "Offline", link_ended: "Ended",
     lost: "{s} s were not heard ({why}).", lost_overload: "the server was busy", lost_recognizer: "the recognizer failed", lost_network: "the connection was too slow",
     joined: "{name} joined", left: "{name} left",
+    details: "Details", people: "People", recordings: "Recordings", speed: "Speed", in_room: "In this room", people_empty: "Nobody is here right now.",
+    join: "Join", join_new: "Start a call", join_head: "Join “{title}”", join_new_head: "Start a call", join_go: "Join",
+    join_text: "Your browser asks for the microphone next.", join_demand: "Ask everybody before their voice is recorded",
+    consent_title: "May your voice be recorded?", consent_text: "This room records only those who agree. You can change your answer during the call.",
+    consent_yes: "Yes, my voice may be recorded", consent_no: "No, leave my voice out", call_agree: "My voice may be recorded",
+    call: "Call", call_asking: "Asking for your microphone", call_connecting: "Connecting to {title}", call_connected: "In “{title}”",
+    call_reconnecting: "Connection lost, reconnecting", call_is_muted: "you are muted", call_mute: "Mute", call_unmute: "Unmute", call_leave: "Leave",
+    call_devices: "Devices", level_own: "Your level", level_room: "Level of the room", you: "You", the_room: "Room",
+    device_input: "Microphone", device_output: "Loudspeaker", device_default: "Default", device_cleaned: "Reduce echo and noise",
+    person_you: "{name} (you)", person_muted: "muted", person_speaking: "speaking", person_unrecorded: "not recorded", person_level: "Level of {name}",
+    person_mute: "Mute", person_unmute: "Unmute", person_mute_who: "Mute {name}", person_unmute_who: "Unmute {name}", person_remove: "Remove", person_remove_who: "Remove {name} from the room",
+    kind_webrtc: "by browser", kind_websocket: "by stream", kind_file: "a file", kind_echo: "echo", kind_phone: "by phone", kind_sip: "by phone", kind_rtp: "by phone", kind_http: "by upload",
+    play_open: "Play a file into the room", play_now: "A file is playing ({length})", play_stop: "Stop",
+    rec_format: "Format", rec_format_ogg: "Opus, small", rec_format_wav: "WAV, exact", rec_tracks: "Tracks", rec_tracks_mix: "Everybody together",
+    rec_tracks_each: "Each voice alone", rec_tracks_both: "Together and alone", rec_start: "Record", rec_now: "Recording", rec_none: "Nothing has been recorded yet.", rec_no_room: "Open a live room to record it.",
+    rec_more: "Show more", rec_recording: "Recording", rec_paused: "Paused", rec_finished: "Finished", rec_interrupted: "Interrupted", rec_failed: "Failed",
+    rec_do_pause: "Pause", rec_do_resume: "Resume", rec_do_stop: "Stop", rec_do_erase: "Delete", rec_do_pause_which: "Pause the recording {name}",
+    rec_do_resume_which: "Resume the recording {name}", rec_do_stop_which: "Stop the recording {name}", rec_do_erase_which: "Delete the recording {name}",
+    track_mix: "Everybody", track_hear: "Play", track_play: "Play {name}", track_save: "Download", track_save_which: "Download {name}",
+    erase_title: "Delete this recording?", erase_text: "{name} is removed from the server for good.", erase_yes: "Delete",
+    stages: "Stages of the server", stages_empty: "Nothing was measured in the last minutes.", stages_note: "Half, 95 % and 99 % of the last {minutes} minutes are at most this long (ms).",
+    stage_packet_to_frame: "Packet to sound", stage_vad: "Voice or not", stage_asr_partial: "Live words", stage_asr_final: "Settled words", stage_turn: "End of turn",
+    stage_llm_first_token: "First thought", stage_tts_first_audio: "First sound of the answer", stage_ear_to_text: "Ear to text", stage_ear_to_ear: "Ear to ear",
+    stage_count: "{stage}, measured {count} times", p50: "half within", p95: "95 percent within", p99: "99 percent within",
+    sent_key: "{name} pressed {digit}",
+    e_call_title: "The call has ended", e_call_no_path: "No connection for sound could be made. A firewall may block UDP between you and the server.",
+    e_call_sent_out: "You were removed from the room.", e_call_room_closed: "The room was closed.", e_join_title: "You could not join",
     key_title: "This server asks for a key", key_text: "Your administrator made one with “harmony keys create”. It is kept until you close this tab.",
     key_label: "API key", key_use: "Continue", key_wrong: "The server does not know this key.",
     e_mic_title: "The microphone is not available", e_mic_refused: "The browser was told not to use it. Allow the microphone for this page in the address bar and try again.",
@@ -41,7 +68,7 @@ const words = {
   de: {
     skip: "Zum Transkript springen", page_language: "Sprache dieser Seite", dismiss: "Schließen", cancel: "Abbrechen",
     rooms: "Räume", room_new: "Neu", rooms_empty: "Noch keine Räume. Wer spricht oder eine Datei sendet, öffnet einen.",
-    room_live: "live", room_over: "beendet", room_untitled: "Raum {id}", room_mic: "Mikrofon, {time}", room_none: "Neues Gespräch",
+    room_live: "live", room_over: "beendet", room_untitled: "Raum {id}", room_mic: "Mikrofon, {time}", room_call: "Gespräch, {time}", room_none: "Neues Gespräch",
     transcript: "Transkript", notes: "Notizen", views: "Ansichten", to_live: "Neueste Worte",
     welcome_title: "Sprechen und mitlesen.",
     welcome_text: "Tippen Sie auf das Mikrofon oder ziehen Sie eine Aufnahme auf diese Seite. Was Sie sagen, bleibt auf diesem Server.",
@@ -60,6 +87,33 @@ const words = {
     link_waiting: "Neuer Versuch in {s} s", link_offline: "Getrennt", link_ended: "Beendet",
     lost: "{s} s wurden nicht gehört ({why}).", lost_overload: "der Server war ausgelastet", lost_recognizer: "die Erkennung ist gescheitert", lost_network: "die Verbindung war zu langsam",
     joined: "{name} ist dabei", left: "{name} ist gegangen",
+    details: "Details", people: "Personen", recordings: "Aufnahmen", speed: "Tempo", in_room: "In diesem Raum", people_empty: "Gerade ist niemand hier.",
+    join: "Mitsprechen", join_new: "Anruf starten", join_head: "„{title}“ beitreten", join_new_head: "Anruf starten", join_go: "Beitreten",
+    join_text: "Ihr Browser fragt als Nächstes nach dem Mikrofon.", join_demand: "Alle fragen, bevor ihre Stimme aufgenommen wird",
+    consent_title: "Darf Ihre Stimme aufgenommen werden?", consent_text: "Dieser Raum nimmt nur auf, wer zustimmt. Sie können Ihre Antwort während des Gesprächs ändern.",
+    consent_yes: "Ja, meine Stimme darf aufgenommen werden", consent_no: "Nein, meine Stimme auslassen", call_agree: "Meine Stimme darf aufgenommen werden",
+    call: "Gespräch", call_asking: "Bitte um Ihr Mikrofon", call_connecting: "Verbinde mit {title}", call_connected: "In „{title}“",
+    call_reconnecting: "Verbindung verloren, neuer Versuch", call_is_muted: "Sie sind stumm", call_mute: "Stumm", call_unmute: "Stumm aus", call_leave: "Verlassen",
+    call_devices: "Geräte", level_own: "Ihr Pegel", level_room: "Pegel des Raums", you: "Sie", the_room: "Raum",
+    device_input: "Mikrofon", device_output: "Lautsprecher", device_default: "Standard", device_cleaned: "Echo und Rauschen mindern",
+    person_you: "{name} (Sie)", person_muted: "stumm", person_speaking: "spricht", person_unrecorded: "wird nicht aufgenommen", person_level: "Pegel von {name}",
+    person_mute: "Stumm", person_unmute: "Stumm aus", person_mute_who: "{name} stummschalten", person_unmute_who: "Stummschaltung von {name} aufheben", person_remove: "Entfernen", person_remove_who: "{name} aus dem Raum entfernen",
+    kind_webrtc: "per Browser", kind_websocket: "per Datenstrom", kind_file: "eine Datei", kind_echo: "Echo", kind_phone: "per Telefon", kind_sip: "per Telefon", kind_rtp: "per Telefon", kind_http: "hochgeladen",
+    play_open: "Datei im Raum abspielen", play_now: "Eine Datei läuft ({length})", play_stop: "Anhalten",
+    rec_format: "Format", rec_format_ogg: "Opus, klein", rec_format_wav: "WAV, exakt", rec_tracks: "Spuren", rec_tracks_mix: "Alle zusammen",
+    rec_tracks_each: "Jede Stimme für sich", rec_tracks_both: "Zusammen und einzeln", rec_start: "Aufnehmen", rec_now: "Nimmt auf", rec_none: "Noch wurde nichts aufgenommen.", rec_no_room: "Öffnen Sie einen laufenden Raum, um ihn aufzunehmen.",
+    rec_more: "Mehr zeigen", rec_recording: "Nimmt auf", rec_paused: "Pausiert", rec_finished: "Fertig", rec_interrupted: "Abgebrochen", rec_failed: "Fehlgeschlagen",
+    rec_do_pause: "Pause", rec_do_resume: "Fortsetzen", rec_do_stop: "Beenden", rec_do_erase: "Löschen", rec_do_pause_which: "Aufnahme {name} anhalten",
+    rec_do_resume_which: "Aufnahme {name} fortsetzen", rec_do_stop_which: "Aufnahme {name} beenden", rec_do_erase_which: "Aufnahme {name} löschen",
+    track_mix: "Alle", track_hear: "Abspielen", track_play: "{name} abspielen", track_save: "Herunterladen", track_save_which: "{name} herunterladen",
+    erase_title: "Diese Aufnahme löschen?", erase_text: "{name} wird endgültig vom Server entfernt.", erase_yes: "Löschen",
+    stages: "Schritte des Servers", stages_empty: "In den letzten Minuten wurde nichts gemessen.", stages_note: "Die Hälfte, 95 % und 99 % der letzten {minutes} Minuten dauerten höchstens so lange (ms).",
+    stage_packet_to_frame: "Paket zu Klang", stage_vad: "Stimme oder nicht", stage_asr_partial: "Live-Worte", stage_asr_final: "Endgültige Worte", stage_turn: "Ende der Rede",
+    stage_llm_first_token: "Erster Gedanke", stage_tts_first_audio: "Erster Ton der Antwort", stage_ear_to_text: "Vom Ohr zum Text", stage_ear_to_ear: "Vom Ohr zum Ohr",
+    stage_count: "{stage}, {count}-mal gemessen", p50: "die Hälfte binnen", p95: "95 Prozent binnen", p99: "99 Prozent binnen",
+    sent_key: "{name} drückte {digit}",
+    e_call_title: "Das Gespräch ist zu Ende", e_call_no_path: "Es kam keine Verbindung für den Ton zustande. Vielleicht sperrt eine Firewall UDP zwischen Ihnen und dem Server.",
+    e_call_sent_out: "Sie wurden aus dem Raum entfernt.", e_call_room_closed: "Der Raum wurde geschlossen.", e_join_title: "Sie konnten nicht beitreten",
     key_title: "Dieser Server verlangt einen Schlüssel", key_text: "Ihre Verwaltung erzeugt ihn mit „harmony keys create“. Er bleibt, bis Sie diesen Tab schließen.",
     key_label: "API-Schlüssel", key_use: "Weiter", key_wrong: "Der Server kennt diesen Schlüssel nicht.",
     e_mic_title: "Das Mikrofon ist nicht verfügbar", e_mic_refused: "Der Browser darf es nicht benutzen. Erlauben Sie das Mikrofon für diese Seite in der Adressleiste und versuchen Sie es erneut.",
@@ -140,6 +194,19 @@ export function day(iso) {
 export function hour_of(iso) {
   const at = iso === undefined ? new Date() : new Date(iso);
   return at.toLocaleTimeString(language === "de" ? "de-DE" : "en-GB", { hour: "2-digit", minute: "2-digit" });
+}
+
+/** A moment in ISO 8601 as a day and an hour. */
+export function when(iso) {
+  const at = new Date(iso);
+  if (Number.isNaN(at.getTime())) return iso;
+  return `${at.toLocaleDateString(language === "de" ? "de-DE" : "en-GB", { day: "numeric", month: "short" })}, ${hour_of(iso)}`;
+}
+
+/** How large a file is: `3.4 MB`. */
+export function bytes_in_words(bytes) {
+  const [unit, size] = bytes < 1e6 ? ["kilobyte", bytes / 1e3] : bytes < 1e9 ? ["megabyte", bytes / 1e6] : ["gigabyte", bytes / 1e9];
+  return new Intl.NumberFormat(language, { style: "unit", unit, maximumFractionDigits: size < 10 ? 1 : 0 }).format(size);
 }
 
 /** A language's own name for a person: `en` as `English` or `Englisch`. */

@@ -16,8 +16,8 @@ export class NoMicrophone extends Error {
 export class Microphone {
   /** Resolves once frames flow: `on_frame({samples, rms, peak, captured_ms})`; `on_end()` when it is unplugged. */
   static async open({ on_frame, on_end }) {
-    if (!navigator.mediaDevices?.getUserMedia || !window.AudioWorkletNode) throw new NoMicrophone("insecure");
-    const stream = await ask();
+    if (!window.AudioWorkletNode) throw new NoMicrophone("insecure");
+    const stream = await ask_for_sound();
     const microphone = new Microphone(stream);
     try {
       await microphone.listen(on_frame);
@@ -53,11 +53,14 @@ export class Microphone {
   }
 }
 
-async function ask() {
+/** Asks the browser for a microphone: a stream of one track, or `NoMicrophone`. */
+export async function ask_for_sound({ device = "", is_cleaned = true } = {}) {
+  if (!navigator.mediaDevices?.getUserMedia) throw new NoMicrophone("insecure");
+  const audio = { channelCount: 1, echoCancellation: is_cleaned, noiseSuppression: is_cleaned, autoGainControl: is_cleaned };
+  // A device that was unplugged since it was chosen gives way to the one that is there.
+  if (device) audio.deviceId = { ideal: device };
   try {
-    return await navigator.mediaDevices.getUserMedia({
-      audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },
-    });
+    return await navigator.mediaDevices.getUserMedia({ audio });
   } catch (error) {
     const reasons = { NotAllowedError: "refused", SecurityError: "refused", NotFoundError: "none", OverconstrainedError: "none" };
     throw new NoMicrophone(reasons[error.name] ?? "busy");

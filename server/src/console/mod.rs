@@ -26,15 +26,19 @@ struct File {
     body: &'static str,
 }
 
-static FILES: [File; 21] = [
+static FILES: [File; 33] = [
     File { path: "/", kind: HTML, body: include_str!("page.html") },
     File { path: "/console/icon.svg", kind: "image/svg+xml", body: include_str!("icon.svg") },
     File { path: "/console/style.css", kind: CSS, body: include_str!("style.css") },
     File { path: "/console/conversation.css", kind: CSS, body: include_str!("conversation.css") },
+    File { path: "/console/call.css", kind: CSS, body: include_str!("call.css") },
     File { path: "/console/app.js", kind: JS, body: include_str!("app.js") },
     File { path: "/console/audio-socket.js", kind: JS, body: include_str!("audio-socket.js") },
+    File { path: "/console/call-view.js", kind: JS, body: include_str!("call-view.js") },
     File { path: "/console/capture-worklet.js", kind: JS, body: include_str!("capture-worklet.js") },
+    File { path: "/console/confirm.js", kind: JS, body: include_str!("confirm.js") },
     File { path: "/console/conversation.js", kind: JS, body: include_str!("conversation.js") },
+    File { path: "/console/devices.js", kind: JS, body: include_str!("devices.js") },
     File { path: "/console/engine.js", kind: JS, body: include_str!("engine.js") },
     File { path: "/console/event-stream.js", kind: JS, body: include_str!("event-stream.js") },
     File { path: "/console/export.js", kind: JS, body: include_str!("export.js") },
@@ -45,9 +49,17 @@ static FILES: [File; 21] = [
     File { path: "/console/microphone.js", kind: JS, body: include_str!("microphone.js") },
     File { path: "/console/notes.js", kind: JS, body: include_str!("notes.js") },
     File { path: "/console/notice.js", kind: JS, body: include_str!("notice.js") },
+    File { path: "/console/people.js", kind: JS, body: include_str!("people.js") },
+    File { path: "/console/play.js", kind: JS, body: include_str!("play.js") },
+    File { path: "/console/recordings.js", kind: JS, body: include_str!("recordings.js") },
     File { path: "/console/rooms.js", kind: JS, body: include_str!("rooms.js") },
     File { path: "/console/server.js", kind: JS, body: include_str!("server.js") },
+    File { path: "/console/softphone.js", kind: JS, body: include_str!("softphone.js") },
+    File { path: "/console/stream-level.js", kind: JS, body: include_str!("stream-level.js") },
+    File { path: "/console/tabs.js", kind: JS, body: include_str!("tabs.js") },
     File { path: "/console/transcript.js", kind: JS, body: include_str!("transcript.js") },
+    File { path: "/console/waterfall.js", kind: JS, body: include_str!("waterfall.js") },
+    File { path: "/console/whip.js", kind: JS, body: include_str!("whip.js") },
 ];
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -55,7 +67,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
 fn serve<S: Clone + Send + Sync + 'static>(file: &'static File) -> MethodRouter<S> {
-    // Hashed once, when the router is made: some twenty files of a few kilobytes.
+    // Hashed once, when the router is made: some thirty files of a few kilobytes.
     let tag = tag_of(file.body);
     get(move |headers: HeaderMap| std::future::ready(answer(file, &tag, &headers)))
 }
@@ -93,9 +105,9 @@ fn is_known(asked: &HeaderMap, tag: &HeaderValue) -> bool {
 }
 
 /// Everything comes from this server (sockets of the same origin included), nothing is framed by another
-/// page, and no form leads elsewhere.
-const POLICY: &str =
-    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
+/// page, and no form leads elsewhere. Players may also play what the page itself has fetched with its key.
+const POLICY: &str = "default-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'; object-src 'none'";
 
 const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
 
@@ -176,9 +188,17 @@ mod tests {
         let (english, german) = (keys("en"), keys("de"));
         assert!(english.len() > 60, "only {} keys were read", english.len());
         assert_eq!(english, german);
-        for named in include_str!("page.html").split("data-text=\"").skip(1).map(|rest| rest.split('"').next().unwrap())
-        {
-            assert!(english.iter().any(|key| key == named), "no words for {named}");
+        for attribute in ["data-text=\"", "data-label=\""] {
+            let page = include_str!("page.html").split(attribute).skip(1);
+            for named in page.map(|rest| rest.split('"').next().unwrap()) {
+                assert!(english.iter().any(|key| key == named), "no words for {named}");
+            }
+        }
+        let script = regex::Regex::new(r#"\bt\("(\w+)""#).unwrap();
+        for file in FILES.iter().filter(|file| file.kind == JS) {
+            for named in script.captures_iter(file.body) {
+                assert!(english.iter().any(|key| *key == named[1]), "{} asks for {}", file.path, &named[1]);
+            }
         }
     }
 }

@@ -41,6 +41,11 @@ export function about_microphone(reason) {
   return { about: "microphone", title: "e_mic_title", text: `e_mic_${reason}` };
 }
 
+/** The message for a call that ended by itself. */
+export function about_lost_call(why) {
+  return { about: "call", title: "e_call_title", text: `e_call_${why}` };
+}
+
 /** The message for what the server refused. */
 export function about_server(error) {
   const { status, code, retry_after_s, message, hint } = error;

@@ -6,8 +6,8 @@ import { request } from "./server.js";
 const EVERY_MS = 4000;
 
 export class Rooms {
-  constructor({ list, empty, on_open, on_error, on_reached }) {
-    Object.assign(this, { list, empty, on_open, on_error, on_reached, rooms: [], current: null });
+  constructor({ list, empty, on_open, on_error, on_reached, on_looked }) {
+    Object.assign(this, { list, empty, on_open, on_error, on_reached, on_looked, rooms: [], current: null });
     on_language(() => this.draw());
     document.addEventListener("visibilitychange", () => this.look());
   }
@@ -21,6 +21,7 @@ export class Rooms {
       this.rooms = [...answer.rooms].sort((a, b) => number_of(b.id) - number_of(a.id));
       this.on_reached();
       this.draw();
+      this.on_looked();
     } catch (error) {
       this.on_error(error);
     }

@@ -21,12 +21,18 @@ export class ServerError extends Error {
   }
 }
 
-/** Makes a request; resolves to the JSON of the answer, or null when it has none. */
+/** Makes a request with a JSON body or none; resolves to the JSON of the answer, or null when it has none. */
 export async function request(method, path, body) {
-  const response = await send(method, path, body);
-  if (!response.ok) throw await refusal(response);
-  const text = await response.text();
+  const json = body === undefined ? {} : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+  const text = await (await ask(method, path, json)).text();
   return text ? JSON.parse(text) : null;
+}
+
+/** Makes a request with any body and resolves to the answer itself; a refusal is thrown as `ServerError`. */
+export async function ask(method, path, options) {
+  const response = await send(method, path, options);
+  if (!response.ok) throw await refusal(response);
+  return response;
 }
 
 /** The same, for answers whose status is the message (`/readyz`). */
@@ -38,6 +44,41 @@ export async function ask_status(path) {
   } catch {
     return { status: response.status, body: null };
   }
+}
+
+/** Takes leave of `path` while the page goes away: nobody can wait for the answer any more. */
+export function delete_in_passing(path) {
+  const key = sessionStorage.getItem(KEY);
+  const headers = key ? { authorization: `Bearer ${key}` } : {};
+  fetch(path, { method: "DELETE", headers, keepalive: true }).catch(() => {});
+}
+
+/**
+ * Follows server-sent events until `signal` ends it; `on_data(object)` takes each. A browser's own EventSource
+ * cannot carry the key. Rejects when the connection breaks.
+ */
+export async function follow(path, { on_data, signal }) {
+  const response = await ask("GET", path, { headers: { accept: "text/event-stream" }, signal });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) if (line.startsWith("data:")) on_data(JSON.parse(line.slice(5)));
+  }
+}
+
+/** Whether this server is used with a key, which players and links of the browser cannot send. */
+export function has_key() {
+  return sessionStorage.getItem(KEY) !== null;
+}
+
+/** Where the browser itself can read `path` (a player, a download): as it is, or fetched with the key. */
+export async function readable_url(path) {
+  if (!has_key()) return path;
+  return URL.createObjectURL(await (await ask("GET", path)).blob());
 }
 
 /** A socket to `path`, with the key where there is one. */
@@ -65,14 +106,13 @@ export async function why_refused(path) {
 
 const UPGRADE_REQUIRED = 426;
 
-async function send(method, path, body, was_wrong = false) {
-  const headers = { accept: "application/json" };
+async function send(method, path, { headers = {}, body, signal } = {}, was_wrong = false) {
   const key = sessionStorage.getItem(KEY);
-  if (key) headers.authorization = `Bearer ${key}`;
-  if (body !== undefined) headers["content-type"] = "application/json";
+  const all = { accept: "application/json", ...headers };
+  if (key) all.authorization = `Bearer ${key}`;
   let response;
   try {
-    response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store" });
+    response = await fetch(path, { method, headers: all, body, signal, cache: "no-store" });
   } catch (error) {
     throw new ServerError({ message: error.message });
   }
@@ -84,7 +124,7 @@ async function send(method, path, body, was_wrong = false) {
     if (given === null) return response;
     sessionStorage.setItem(KEY, given);
   }
-  return send(method, path, body, true);
+  return send(method, path, { headers, body, signal }, true);
 }
 
 async function refusal(response) {

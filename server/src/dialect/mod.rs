@@ -8,7 +8,9 @@ mod openai_error;
 mod openai_form;
 mod openai_params;
 pub mod openai_rest;
+pub mod twilio;
 pub mod vosk;
+pub mod whip;
 pub mod whisperlive;
 pub mod wire;
 
@@ -22,6 +24,7 @@ pub fn routes() -> Router<App> {
         .merge(deepgram::routes())
         .merge(openai_rest::routes())
         .merge(vosk::routes())
+        .merge(whip::routes())
         .merge(whisperlive::routes())
 }
 
@@ -29,6 +32,9 @@ pub fn routes() -> Router<App> {
 pub fn spelling(path: &str) -> Option<fn(&ApiError) -> Response> {
     if path == "/v1/listen" {
         return Some(deepgram::respell);
+    }
+    if let Some(spell) = twilio::spelling(path) {
+        return Some(spell);
     }
     let is_openai = path.starts_with("/v1/audio/") || path == "/v1/models" || path.starts_with("/v1/models/");
     is_openai.then_some(openai_rest::respell)

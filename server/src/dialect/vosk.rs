@@ -142,6 +142,7 @@ async fn open(app: &App, config: &Config) -> Result<(LiveInput, LiveEvents), Api
         endpointing_ms: ENDPOINTING_MS,
         room: RoomChoice::New { title: "Vosk client".to_owned() },
         participant: "Vosk client".to_owned(),
+        kind: bot::participant::Kind::Websocket,
     };
     live::open(app, spec).await
 }

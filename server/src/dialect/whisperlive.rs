@@ -319,6 +319,7 @@ impl Options {
             endpointing_ms: ENDPOINTING_MS,
             room: RoomChoice::New { title: "WhisperLive client".to_owned() },
             participant: "WhisperLive client".to_owned(),
+            kind: bot::participant::Kind::Websocket,
         }
     }
 }

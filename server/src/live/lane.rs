@@ -2,7 +2,7 @@
 //!
 //! The task reads the ears and hands each event to the room first and to the dialect then. When the dialect is
 //! gone, what was spoken before still reaches the room; without a room the task ends, which closes the stream.
-//! It holds the lane's place and seat, so that both are free when the last words are out.
+//! Whoever is muted is heard as silence, and whoever is sent out ends the stream with all its lanes. The task holds the lane's place and seat, so that both are free when the last words are out.
 
 use std::{
     collections::VecDeque,
@@ -17,14 +17,15 @@ use asr::{
     event::Event,
     pool::{StreamEvents, StreamInput},
 };
-use bot::actor::Seat;
+use bot::{actor::Seat, participant::Standing};
 use media::{
     ears::Ears as Downmix,
     frame::EAR_HZ,
     id::ParticipantId,
     time::{MediaTime, Span},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::LiveError;
 use crate::{admission::Place, clock::Clock, telemetry};
@@ -37,6 +38,7 @@ pub(super) struct Progress {
     /// Milliseconds, plus one; zero while nothing has come out.
     lag_plus_one: AtomicU64,
     participants: Mutex<Vec<ParticipantId>>,
+    sent_out: CancellationToken,
     arrivals: Mutex<Arrivals>,
 }
 
@@ -59,6 +61,11 @@ impl Progress {
 
     pub(super) fn participants(&self) -> Vec<ParticipantId> {
         self.participants.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Resolves when somebody sent one of the participants out.
+    pub(super) async fn sent_out(&self) {
+        self.sent_out.cancelled().await;
     }
 
     fn took(&self, samples: usize, now: Instant) {
@@ -102,7 +109,7 @@ impl Arrivals {
 
 /// The writing ends of every lane.
 pub(super) struct Lanes {
-    inputs: Vec<StreamInput>,
+    inputs: Vec<(StreamInput, Option<watch::Receiver<Standing>>)>,
     progress: Arc<Progress>,
     clock: Clock,
     resampled: Vec<Vec<f32>>,
@@ -122,8 +129,10 @@ impl Lanes {
         to: mpsc::Sender<(usize, Event)>,
     ) {
         if let Some(seat) = &seat {
+            seat.listens(events.track());
             self.progress.participants.lock().unwrap_or_else(PoisonError::into_inner).push(seat.participant());
         }
+        let standing = seat.as_ref().map(Seat::standing);
         let lane = Lane {
             index: self.inputs.len(),
             events,
@@ -133,7 +142,7 @@ impl Lanes {
             clock: self.clock,
             _place: place,
         };
-        self.inputs.push(input);
+        self.inputs.push((input, standing));
         self.resampled.push(Vec::new());
         tokio::spawn(lane.run());
     }
@@ -153,14 +162,17 @@ impl Lanes {
     }
 
     pub(super) fn finalize(&mut self) {
-        self.inputs.iter_mut().for_each(StreamInput::finalize);
+        self.inputs.iter_mut().for_each(|(input, _)| input.finalize());
     }
 
     async fn push(&mut self) -> Result<(), LiveError> {
         let samples = self.resampled.first().map_or(0, Vec::len);
         // Noted before the ears get it: what they say of it may come out at once.
         self.progress.took(samples, self.clock.now());
-        for (input, samples) in self.inputs.iter_mut().zip(&self.resampled) {
+        for ((input, standing), samples) in self.inputs.iter_mut().zip(&mut self.resampled) {
+            if standing.as_ref().is_some_and(|standing| standing.borrow().is_muted) {
+                samples.fill(0.0);
+            }
             input.push(samples).await.map_err(|_| LiveError::Stopped)?;
         }
         Ok(())
@@ -182,7 +194,17 @@ struct Lane {
 impl Lane {
     async fn run(mut self) {
         let mut is_read = true;
-        while let Some(event) = self.events.next().await {
+        let mut standing = self.seat.as_ref().map(Seat::standing);
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = self.events.next() => event,
+                () = sent_out(&mut standing) => {
+                    self.progress.sent_out.cancel();
+                    continue;
+                }
+            };
+            let Some(event) = event else { return };
             match &event {
                 Event::Partial { span, words, .. } | Event::Final { span, words, .. } if !words.is_empty() => {
                     self.progress.came_out(*span, self.clock.now());
@@ -200,6 +222,18 @@ impl Lane {
             }
         }
     }
+}
+
+/// Resolves once, when whoever sits there is sent out.
+async fn sent_out(standing: &mut Option<watch::Receiver<Standing>>) {
+    if let Some(following) = standing {
+        let was_sent = following.wait_for(|standing| standing.is_sent_out).await.is_ok();
+        *standing = None;
+        if was_sent {
+            return;
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 /// 2048 messages of 20 ms are 40 s: longer than any utterance stays open.

@@ -141,7 +141,7 @@ pub(super) fn programs() -> Vec<Program> {
     vec![
         Program {
             name: "espeak-ng",
-            purpose: "a voice without a model (Debian package espeak-ng)",
+            purpose: "speaks: `harmony speak` and menus of the telephone (apt-get install espeak-ng)",
             path: find(&["espeak-ng"]),
         },
         Program {

@@ -98,6 +98,7 @@ async fn open(app: &App, pairs: &[(String, String)], request_id: &str) -> Result
             RoomChoice::None
         },
         participant: "Deepgram client".to_owned(),
+        kind: bot::participant::Kind::Websocket,
     };
     let (input, events) = live::open(app, spec).await?;
     Ok(Opened { input, events, query, engine, request_id: request_id.to_owned() })

@@ -2,7 +2,7 @@
 //!
 //! Whole words only, so that nobody's name or town is damaged.
 
-use super::words::Spoken;
+use super::words::{Spoken, bare};
 
 const WORDS: [&str; 43] = [
     "arsch",
@@ -57,6 +57,12 @@ pub fn mask(word: &mut Spoken) {
     }
     word.written = masked(&word.written);
     word.bare = masked(&word.bare);
+}
+
+/// `text` with the words of the list masked.
+pub fn masked_text(text: &str) -> String {
+    let word = |word: &str| if WORDS.contains(&bare(word).as_str()) { masked(word) } else { word.to_owned() };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 fn masked(text: &str) -> String {

@@ -7,7 +7,7 @@
 //! Deliveries are tried a few times with growing pauses, then given up with a log line.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
@@ -15,6 +15,7 @@ use bytes::Bytes;
 use reqwest::{Client, Method, Response, Url, header, redirect::Policy};
 
 use super::query::Callback;
+use crate::webhook::address::{Scope, scope};
 
 /// Whether addresses inside the server's own network may be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,45 +210,9 @@ fn cause(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// Whether anybody on the internet may see what is there. Source: the special-purpose registries of RFC 6890.
+/// Whether anybody on the internet may see what is there.
 fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => is_public_v6(v6),
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    let shared = a == 100 && (64..128).contains(&b);
-    let protocols = (a, b, c) == (192, 0, 0);
-    let benchmarks = a == 198 && (18..20).contains(&b);
-    !(a == 0
-        || a >= 240
-        || shared
-        || protocols
-        || benchmarks
-        || address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_documentation())
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    let segments = address.segments();
-    let embedded =
-        |high: u16, low: u16| is_public_v4(Ipv4Addr::new((high >> 8) as u8, high as u8, (low >> 8) as u8, low as u8));
-    if let Some(v4) = address.to_ipv4_mapped() {
-        return is_public_v4(v4);
-    }
-    match segments {
-        // NAT64 and 6to4 carry an IPv4 address on.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => embedded(high, low),
-        // Only global unicast is handed out; documentation, benchmarks and Teredo lie inside of it.
-        [0x2001, 0xdb8 | 0x0 | 0x2, ..] => false,
-        [first, ..] => first & 0xe000 == 0x2000,
-    }
+    scope(address) == Scope::Public
 }
 
 #[cfg(test)]

@@ -1,0 +1,183 @@
+//! A socket that is a leg of its room: what the client says goes into the graph, and what it hears comes back.
+//!
+//! The reading half is a [`Microphone`]; the writing half is here. It follows the call: marks of the microphone
+//! become wishes to the ears, the mixture goes to the client when it asked for it, and the end comes when the last
+//! words are out. A client that takes its messages slowly misses sound; nothing of it piles up and nobody waits.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use media::{
+    bridge::LegEvent,
+    dsp::resample::{BadRate, Resampler},
+    frame::MOUTH_HZ,
+    graph::{
+        node::Event,
+        nodes::{capture::CaptureReader, frames::Heard},
+    },
+    time::MediaTime,
+};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+
+use crate::{
+    call::Call,
+    microphone::{FINALIZED, FINISHED, Taken},
+};
+
+/// How often the mixture is looked at: once a frame.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Frames that may wait for a client: 200 ms. Older ones are dropped: late sound is worse than none.
+const WAITING_FRAMES: usize = 10;
+
+/// How long after the last sound was said its mark is waited for: the mouth's 400 ms, and room for a busy engine.
+const MARK_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// The writing half.
+pub(super) struct Hearing {
+    stage: Stage,
+    taken: Arc<Taken>,
+    mix: Option<Mix>,
+    lag_ms: Option<u64>,
+}
+
+enum Stage {
+    On { call: Box<Call>, give_up_at: Option<Instant> },
+    HangingUp(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Gone,
+}
+
+/// What the writing half has for the client.
+pub(super) enum Item {
+    /// 20 ms of what the room says, without the client's own voice: 16-bit little-endian samples.
+    Sound(Bytes),
+    /// Nothing to send.
+    Nothing,
+}
+
+impl Hearing {
+    pub(super) fn new(call: Call, taken: Arc<Taken>, mix: Option<Mix>) -> Self {
+        Self { stage: Stage::On { call: Box::new(call), give_up_at: None }, taken, mix, lag_ms: None }
+    }
+
+    /// What comes next; `None` when the last words are out and the participant has left. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<Item> {
+        match &mut self.stage {
+            Stage::On { call, give_up_at } => {
+                let give_up = async {
+                    match *give_up_at {
+                        Some(at) => sleep_until(at).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                let sound = async {
+                    match &mut self.mix {
+                        Some(mix) => mix.next().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    event = call.next() => {
+                        self.lag_ms = call.lag_ms();
+                        match event {
+                            Some(LegEvent::Source { at, event: Event::MarkPlayed(FINALIZED) }) => call.finalize_through(at),
+                            Some(LegEvent::Source { event: Event::MarkPlayed(FINISHED), .. }) | None => self.hang_up(),
+                            Some(_) => {}
+                        }
+                        Some(Item::Nothing)
+                    }
+                    sound = sound => Some(Item::Sound(sound)),
+                    () = give_up => {
+                        self.hang_up();
+                        Some(Item::Nothing)
+                    }
+                }
+            }
+            Stage::HangingUp(gone) => {
+                gone.await;
+                self.stage = Stage::Gone;
+                None
+            }
+            Stage::Gone => None,
+        }
+    }
+
+    /// The client has said its last: the mark behind it is on its way.
+    pub(super) fn no_more_comes(&mut self) {
+        if let Stage::On { give_up_at, .. } = &mut self.stage {
+            *give_up_at = Some(Instant::now() + MARK_WITHIN);
+        }
+    }
+
+    /// How much has been taken in.
+    pub(super) fn heard(&self) -> MediaTime {
+        self.taken.duration()
+    }
+
+    /// How long after its last sound the newest words came out.
+    pub(super) fn lag_ms(&self) -> Option<u64> {
+        match &self.stage {
+            Stage::On { call, .. } => call.lag_ms(),
+            Stage::HangingUp(_) | Stage::Gone => self.lag_ms,
+        }
+    }
+
+    fn hang_up(&mut self) {
+        self.mix = None;
+        if let Stage::On { call, .. } = std::mem::replace(&mut self.stage, Stage::Gone) {
+            self.stage = Stage::HangingUp(Box::pin(call.hung_up()));
+        }
+    }
+}
+
+/// What the room says to one client, at the client's rate.
+pub(super) struct Mix {
+    reader: CaptureReader,
+    resampler: Resampler,
+    rate_hz: u32,
+    /// Resampled and not yet sent.
+    samples: Vec<f32>,
+    look: Interval,
+}
+
+impl Mix {
+    pub(super) fn new(reader: CaptureReader, rate_hz: u32) -> Result<Self, BadRate> {
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self { reader, resampler: Resampler::new(MOUTH_HZ, rate_hz)?, rate_hz, samples: Vec::new(), look })
+    }
+
+    /// The next 20 ms. Cancel-safe.
+    async fn next(&mut self) -> Bytes {
+        let frame_samples = (self.rate_hz / 50) as usize;
+        loop {
+            self.take_in(frame_samples);
+            if self.samples.len() >= frame_samples {
+                let bytes = self.samples.drain(..frame_samples).flat_map(linear16).collect::<Vec<u8>>();
+                return bytes.into();
+            }
+            self.look.tick().await;
+        }
+    }
+
+    /// Takes what the graph has left, and drops what is too old to be worth hearing.
+    fn take_in(&mut self, frame_samples: usize) {
+        while let Some(heard) = self.reader.hear() {
+            match heard {
+                Heard::Frame(frame) => self.resampler.process(&frame.samples, &mut self.samples),
+                // What the engine never made is no sound that waits.
+                Heard::Lost(_) => {}
+            }
+        }
+        let waiting = self.samples.len() / frame_samples;
+        if waiting > WAITING_FRAMES {
+            let late = waiting - 2;
+            self.samples.drain(..late * frame_samples);
+            metrics::counter!("harmony_drops_total", "crossing" => "listeners").increment(late as u64);
+        }
+    }
+}
+
+fn linear16(sample: f32) -> [u8; 2] {
+    ((sample.clamp(-1.0, 1.0) * 32_767.0).round() as i16).to_le_bytes()
+}

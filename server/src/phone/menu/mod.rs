@@ -1,0 +1,572 @@
+//! Carries out what a TwiML application asks for: the shell around [`bot::ivr::machine::Machine`].
+//!
+//! One task a menu. It tells the machine what happens (keys and words from the room, sounds that end, answers of
+//! webhooks, calls that it made) and does what the machine wants: it decides nothing. A menu has a room of its own, with
+//! its caller, its [`voice`], and whomever it connects the caller with; conferences and queues are rooms elsewhere, to
+//! which the call goes and from which it comes back. Crossing: what menus' helper tasks tell waits in a queue of 64, then
+//! they wait.
+
+mod conference;
+mod ears;
+mod fetch;
+mod legs;
+mod music;
+mod queue;
+mod records;
+mod speech;
+mod taps;
+mod voice;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use bot::{
+    actor::{Follower, RoomHandle},
+    event::Direction,
+    ivr::{
+        call::{CallFacts, Direction as CallDirection, StatusCallback},
+        effect::Effect,
+        input::{ConferenceEvent, Ending, Input, QueueEvent, SoundEnd},
+        machine::{Machine, Role, Rules, Setup, Source},
+        private::Private,
+        twiml::RejectReason,
+        webhook::Endpoint,
+    },
+    room::Room,
+    routing::Ivr,
+};
+use media::id::ParticipantId;
+use sip::{endpoint::ReferTo, message::Headers};
+use tokio::sync::mpsc;
+
+pub(crate) use self::{
+    conference::{Change, Conferences, ParticipantView, View as ConferenceView},
+    fetch::{Reach, tell},
+    legs::press,
+    queue::{MemberView, QueueRefusal, QueueView, Queues},
+    records::beside,
+};
+use self::{
+    ears::Ears,
+    fetch::Desk,
+    legs::Legs,
+    records::Records,
+    taps::Taps,
+    voice::{Heard, Voice},
+};
+use super::{
+    Phones,
+    call::{News, Over, Phone, State},
+    incoming::part,
+    sid::{NO_ACCOUNT, Sid},
+};
+use crate::app::App;
+
+/// What helper tasks tell the machine: it is read as fast as it is told.
+const TOLD_MAX: usize = 64;
+
+/// Orders that wait for a menu: whoever gives more is refused.
+const ORDERS: usize = 4;
+
+/// Entries of the room's log that are read at once.
+const ENTRIES: usize = 32;
+
+/// What somebody outside orders a menu to do: the REST interface, mostly.
+#[derive(Debug)]
+pub(crate) enum MenuOrder {
+    /// Go on with this document.
+    Redirect(Source),
+}
+
+/// Menus that are running, by their calls. Bounded by the calls that there are.
+#[derive(Default)]
+pub(crate) struct Menus(Arc<Mutex<BTreeMap<Sid, mpsc::Sender<MenuOrder>>>>);
+
+impl Menus {
+    /// The menu of a call.
+    pub(crate) fn of(&self, call: &Sid) -> Option<mpsc::Sender<MenuOrder>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(call).cloned()
+    }
+
+    /// Takes orders for the menu that a call has, or will have once it is taken, until the answer is dropped.
+    pub(crate) fn open(&self, call: &Sid) -> Door {
+        let (orders, inbox) = mpsc::channel(ORDERS);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(call.clone(), orders);
+        Door { inbox, _listed: Listed { call: call.clone(), menus: self.0.clone() } }
+    }
+}
+
+/// Where orders for a menu come in.
+pub(crate) struct Door {
+    inbox: mpsc::Receiver<MenuOrder>,
+    _listed: Listed,
+}
+
+/// A menu is listed until this is dropped.
+struct Listed {
+    call: Sid,
+    menus: Arc<Mutex<BTreeMap<Sid, mpsc::Sender<MenuOrder>>>>,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.menus.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.call);
+    }
+}
+
+/// A number's application, with everything about it that is configured.
+pub(crate) struct Application {
+    /// Where its first document comes from.
+    pub(crate) source: Source,
+    /// Asked when a document cannot be had.
+    pub(crate) fallback: Option<Endpoint>,
+    /// Told how the call goes.
+    pub(crate) status: Option<StatusCallback>,
+    /// What its documents may reach beside the public network.
+    pub(crate) reach: Reach,
+}
+
+/// Answers a call that came in with the application of its number.
+pub(super) async fn answer(app: &App, phones: &Arc<Phones>, phone: &Phone, mut news: mpsc::Receiver<News>, ivr: &Ivr) {
+    let application = match fetch::application(ivr) {
+        Ok(application) => application,
+        Err(error) => {
+            tracing::error!(call = %phone.sid(), %error, "the application of a number cannot be used");
+            return phone.reject(500, Headers::new()).await;
+        }
+    };
+    run(app, phones, phone, &mut news, application, Role::Call).await;
+}
+
+/// Runs an application on a call until the call is over, or the whisper is through; true when it is through.
+pub(crate) async fn run(
+    app: &App,
+    phones: &Arc<Phones>,
+    phone: &Phone,
+    news: &mut mpsc::Receiver<News>,
+    application: Application,
+    role: Role,
+) -> bool {
+    let door = phones.menus().open(phone.sid());
+    let room = match app.open_room("") {
+        Ok(room) => room,
+        Err(error) => {
+            tracing::warn!(call = %phone.sid(), %error, "a menu found no room");
+            phone.reject(503, super::incoming::retry_after(5)).await;
+            phone.hang_up().await;
+            return false;
+        }
+    };
+    run_in(room, door, app, phones, phone, news, application, role).await
+}
+
+/// The same in a room where the call may be already, for whoever has taken orders for it.
+#[expect(clippy::too_many_arguments, reason = "each is a thing of its own, and all are needed")]
+pub(crate) async fn run_in(
+    room: RoomHandle,
+    door: Door,
+    app: &App,
+    phones: &Arc<Phones>,
+    phone: &Phone,
+    news: &mut mpsc::Receiver<News>,
+    application: Application,
+    role: Role,
+) -> bool {
+    let setup = Setup {
+        facts: facts(app, phone, application.status.clone()),
+        role,
+        source: application.source,
+        fallback: application.fallback,
+        rules: Rules { language: app.config().sip.language.clone(), ..Rules::default() },
+    };
+    let now = app.clock().now();
+    let (told, telling) = mpsc::channel(TOLD_MAX);
+    let desk = Desk::new(app, application.reach, told.clone());
+    let menu = Menu {
+        events: room.follow(Some(room.read(Room::last_seq))),
+        machine: Machine::new(now, setup),
+        app: app.clone(),
+        phones: phones.clone(),
+        phone: phone.clone(),
+        ears: Ears::default(),
+        legs: Legs::new(app, phones, phone, told.clone()),
+        records: Records::new(app, phones.recorded(), phone, told.clone()),
+        taps: Taps::new(app, phone, told.clone()),
+        queue: None,
+        conference: None,
+        voice: None,
+        caller: None,
+        room: room.clone(),
+        desk,
+        told,
+        is_through: false,
+        is_over: false,
+    };
+    let is_through = menu.run(telling, door.inbox, news).await;
+    if !is_through {
+        room.close().await;
+    }
+    is_through
+}
+
+/// What applications are told of a call.
+pub(crate) fn facts(app: &App, phone: &Phone, status: Option<StatusCallback>) -> CallFacts {
+    let facts = phone.facts();
+    let private = |text: &str| Private::from(text.to_owned());
+    CallFacts {
+        call_sid: facts.sid.to_string(),
+        account_sid: app.config().twilio.account_sid.clone().unwrap_or_else(|| NO_ACCOUNT.to_owned()),
+        from: private(&facts.from),
+        to: private(&facts.to),
+        direction: match (facts.direction, &facts.parent) {
+            (Direction::Inbound, _) => CallDirection::Inbound,
+            (Direction::Outbound, None) => CallDirection::OutboundApi,
+            (Direction::Outbound, Some(_)) => CallDirection::OutboundDial,
+        },
+        caller_name: facts.from_name.as_deref().map(private),
+        forwarded_from: None,
+        parent_call_sid: facts.parent.as_ref().map(ToString::to_string),
+        is_answered: phone.now().is_answered(),
+        status,
+        own_params: phone.answered_by().map(|who| ("AnsweredBy".to_owned(), private(who.name()))).into_iter().collect(),
+        epoch: app.clock().epoch(),
+    }
+}
+
+struct Menu {
+    app: App,
+    phones: Arc<Phones>,
+    phone: Phone,
+    room: RoomHandle,
+    events: Follower,
+    machine: Machine,
+    ears: Ears,
+    voice: Option<Voice>,
+    /// Who the caller is in the menu's room, while they are in it.
+    caller: Option<ParticipantId>,
+    desk: Desk,
+    legs: Legs,
+    records: Records,
+    taps: Taps,
+    queue: Option<queue::Waiting>,
+    conference: Option<conference::Attending>,
+    told: mpsc::Sender<Input>,
+    is_through: bool,
+    is_over: bool,
+}
+
+impl Menu {
+    /// Until the call is over and nothing is left to tell, or the whisper is through.
+    async fn run(
+        mut self,
+        mut telling: mpsc::Receiver<Input>,
+        mut orders: mpsc::Receiver<MenuOrder>,
+        news: &mut mpsc::Receiver<News>,
+    ) -> bool {
+        let phone = self.phone.clone();
+        let ended = phone.over();
+        tokio::pin!(ended);
+        // A call that was taken before its menu began never asks to be answered.
+        if self.phone.now().is_answered() {
+            self.come_back().await;
+        }
+        self.obey().await;
+        while !self.is_through {
+            let due = self.machine.next_deadline().into_iter().chain(self.ears.deadline()).min();
+            if due.is_none() && self.is_over {
+                break;
+            }
+            let due = async {
+                match due {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let heard = async {
+                match &mut self.voice {
+                    Some(voice) => voice.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            // Cancel-safe all: what is not taken now is taken the next time.
+            tokio::select! {
+                why = &mut ended, if !self.is_over => {
+                    self.is_over = true;
+                    self.silence();
+                    self.tell(Input::HungUp(ending(why, &self.phone))).await;
+                }
+                Some(input) = telling.recv() => self.told(input).await,
+                heard = heard => {
+                    let (id, how) = match heard {
+                        Heard::Played(id) => (id, SoundEnd::Played),
+                        Heard::Failed(id) => (id, SoundEnd::Failed),
+                    };
+                    self.tell(Input::SoundEnded { id, how }).await;
+                }
+                entries = self.events.next(ENTRIES) => match entries {
+                    // The room was closed by somebody: the call has nowhere to be.
+                    Ok(entries) if entries.is_empty() => {
+                        self.phone.hang_up().await;
+                        self.events = self.room.follow(Some(u64::MAX));
+                        if self.is_over {
+                            break;
+                        }
+                        (&mut ended).await;
+                        self.is_over = true;
+                        self.tell(Input::HungUp(Ending::Us)).await;
+                        break;
+                    }
+                    Ok(entries) => {
+                        let mut inputs = Vec::new();
+                        if let Some(caller) = self.caller {
+                            for entry in entries {
+                                self.ears.hear(&entry.event, caller, &mut inputs);
+                                self.taps.hear(&entry.event, caller);
+                            }
+                        }
+                        for input in inputs {
+                            self.tell(input).await;
+                        }
+                    }
+                    Err(fell_off) => self.events = self.room.follow(Some(fell_off.resume)),
+                },
+                Some(order) = orders.recv() => {
+                    let MenuOrder::Redirect(source) = order;
+                    self.tell(Input::Redirected(source)).await;
+                }
+                Some(told) = news.recv() => self.on_news(told).await,
+                () = due => {
+                    let now = self.now();
+                    if let Some(input) = self.ears.tick(now) {
+                        self.tell(input).await;
+                    }
+                    self.tell(Input::Tick).await;
+                }
+            }
+        }
+        self.silence();
+        self.legs.hang_up_all().await;
+        self.is_through
+    }
+
+    fn now(&self) -> Instant {
+        self.app.clock().now()
+    }
+
+    /// What a helper task tells: the call goes where that says before the machine knows.
+    async fn told(&mut self, input: Input) {
+        match &input {
+            Input::Conference(ConferenceEvent::Started | ConferenceEvent::Joined { is_waiting: false, .. }) => {
+                if let Some(attending) = &self.conference
+                    && let Err(error) = attending.enter().await
+                {
+                    tracing::info!(call = %self.phone.sid(), %error, "a caller could not enter their conference");
+                    self.conference = None;
+                    return self.tell(Input::Conference(ConferenceEvent::Left)).await;
+                }
+            }
+            Input::Conference(ConferenceEvent::Waiting | ConferenceEvent::Left)
+            | Input::Queue(QueueEvent::BridgeEnded | QueueEvent::GivenBack) => self.come_back().await,
+            _ => {}
+        }
+        self.tell(input).await;
+    }
+
+    async fn tell(&mut self, input: Input) {
+        self.machine.handle(self.now(), input);
+        self.obey().await;
+    }
+
+    /// Does everything that the machine wants.
+    async fn obey(&mut self) {
+        while let Some(effect) = self.machine.poll() {
+            self.carry_out(effect).await;
+        }
+    }
+
+    async fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Answer => self.answer().await,
+            Effect::Reject(why) => {
+                let status = match why {
+                    RejectReason::Busy => 486,
+                    RejectReason::Rejected => 603,
+                };
+                self.phone.reject(status, Headers::new()).await;
+            }
+            Effect::HangUp => {
+                self.legs.hang_up_all().await;
+                self.phone.hang_up().await;
+            }
+            Effect::Finished => self.is_through = true,
+            Effect::Fetch(fetch) => self.desk.fetch(fetch),
+            Effect::Notify(notify) => self.desk.notify(notify),
+            Effect::Warn(notice) => tracing::warn!(call = %self.phone.sid(), %notice, "a TwiML application"),
+            Effect::Say { id, speech, times } => {
+                let speaking = speech::speak(self.app.clone(), &speech, times);
+                self.sound(id, |mouth| speaking.into(mouth));
+            }
+            Effect::Play { id, url, times } => {
+                let getting = self.desk.file(url);
+                self.sound(id, |mouth| async move {
+                    let bytes = getting.await.map_err(voice::NoSound::Failed)?;
+                    voice::file(mouth, bytes, speech::count(times)).await
+                });
+            }
+            Effect::PlayKeys { id, tones, times } => {
+                let phone = self.phone.clone();
+                self.sound(id, |_| press(phone, tones, speech::count(times)));
+            }
+            Effect::Beep { id } => self.sound(id, |mouth| voice::tone(mouth, media::dsp::tone::Tone::Beep)),
+            Effect::HoldMusic { id } => self.sound(id, voice::music),
+            Effect::Ringback { id, country, is_signalled } => {
+                if is_signalled && !self.phone.now().has_sound() {
+                    self.phone.ring().await;
+                } else {
+                    self.sound(id, |mouth| voice::tone(mouth, voice::ringing(country.as_deref())));
+                }
+            }
+            Effect::StopSound(id) => {
+                if let Some(voice) = &mut self.voice {
+                    voice.stop(id);
+                }
+            }
+            Effect::Listen { id, to } => self.ears.listen(id, to),
+            Effect::SettleListening(id) => {
+                self.phone.finalize().await;
+                if let Some(input) = self.ears.settle(id, self.now()) {
+                    self.later(input);
+                }
+            }
+            Effect::StopListening(id) => self.ears.stop(id),
+            Effect::Record { id, spec } => self.records.begin(id, spec, &self.room),
+            Effect::StopRecording(id) => self.records.stop(id),
+            Effect::Dial(leg) => self.legs.dial(*leg, &self.room, &self.desk),
+            Effect::HangUpLeg(id) => self.legs.hang_up(id).await,
+            Effect::Bridge(id) => self.legs.bridge(id, &self.room).await,
+            Effect::JoinConference { room, callback, recording_callback } => {
+                let wish = conference::Wish { room: *room, callback, recording_callback };
+                let (phone, told, notifier) = (&self.phone, self.told.clone(), self.desk.notifier());
+                self.conference = Some(conference::attend(&self.app, &self.phones, phone, wish, told, notifier));
+            }
+            Effect::LeaveConference => {
+                if let Some(attending) = self.conference.take() {
+                    attending.leave().await;
+                    self.come_back().await;
+                }
+            }
+            Effect::Enqueue { queue, max_size } => {
+                self.queue = Some(self.phones.queues().enter(&queue, max_size, &self.phone, self.told.clone()));
+            }
+            Effect::LeaveQueue => {
+                self.queue = None;
+                self.come_back().await;
+            }
+            Effect::AcceptDequeue => {
+                if let Some(waiting) = &self.queue {
+                    waiting.accept();
+                }
+            }
+            Effect::StartStream { id, spec } => self.taps.stream(id, spec, &self.room, &self.desk),
+            Effect::StartTranscription { id, spec } => self.taps.transcribe(id, spec),
+            Effect::StopTap(id) => self.taps.stop(id),
+            Effect::Refer { to } => self.refer(to),
+        }
+    }
+
+    /// Takes the call, and brings it into the menu's room.
+    async fn answer(&mut self) {
+        if self.phone.answer().await.is_err() {
+            return;
+        }
+        self.come_back().await;
+    }
+
+    /// Brings the caller into the menu's room, where the voice is.
+    async fn come_back(&mut self) {
+        if self.voice.is_none() {
+            match Voice::enter(&self.app.sound(&self.room)).await {
+                Ok(voice) => self.voice = Some(voice),
+                Err(error) => {
+                    tracing::warn!(call = %self.phone.sid(), %error, "a menu has no voice");
+                    return self.phone.hang_up().await;
+                }
+            }
+        }
+        let is_here = self.phone.place().borrow().as_ref().is_some_and(|place| place.room.id() == self.room.id());
+        if is_here {
+            return;
+        }
+        match self.phone.enter(&self.room, part(&self.app, &self.phone)).await {
+            Ok(participant) => self.caller = Some(participant),
+            Err(error) => {
+                tracing::info!(call = %self.phone.sid(), %error, "a caller could not enter the room of their menu");
+                self.phone.hang_up().await;
+            }
+        }
+    }
+
+    fn sound<F>(&mut self, id: bot::ivr::effect::SoundId, make: impl FnOnce(voice::Mouth) -> F)
+    where
+        F: Future<Output = Result<(), voice::NoSound>> + Send + 'static,
+    {
+        match &mut self.voice {
+            Some(voice) => voice.begin(id, make),
+            // A call that is not taken, or over, hears nothing.
+            None => self.later(Input::SoundEnded { id, how: SoundEnd::Failed }),
+        }
+    }
+
+    /// Tells the machine something once it is through with what it wants now.
+    fn later(&self, input: Input) {
+        if let Err(mpsc::error::TrySendError::Full(input)) = self.told.try_send(input) {
+            let told = self.told.clone();
+            tokio::spawn(async move { told.send(input).await });
+        }
+    }
+
+    async fn on_news(&mut self, news: News) {
+        match news {
+            News::Referred { refer, .. } => {
+                // A caller of a menu has nobody to pass on; those it is connected with are asked by their own legs.
+                self.phone.answer_refer(refer, 603).await;
+            }
+            News::LeftRoom => self.caller = None,
+        }
+    }
+
+    fn refer(&self, to: Private) {
+        let (phone, told) = (self.phone.clone(), self.told.clone());
+        tokio::spawn(async move {
+            let status = match to.reveal().parse() {
+                Ok(address) => phone.refer(ReferTo::Blind(address), Headers::new()).await,
+                Err(_) => 400,
+            };
+            let _ = told.send(Input::Referred { sip_status: status }).await;
+        });
+    }
+
+    fn silence(&mut self) {
+        if let Some(voice) = &mut self.voice {
+            voice.stop_all();
+        }
+        if self.is_over {
+            self.voice = None;
+            self.queue = None;
+            self.conference = None;
+        }
+    }
+}
+
+/// How a call came to its end, for the machine.
+fn ending(why: Over, phone: &Phone) -> Ending {
+    let was_answered = matches!(phone.now(), State::Ended { answered: Some(_), .. });
+    match why {
+        Over::Us => Ending::Us,
+        Over::Cancelled if !was_answered => Ending::Canceled,
+        _ => Ending::Caller,
+    }
+}
