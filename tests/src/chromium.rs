@@ -219,6 +219,20 @@ impl Chromium {
         self.command("DOM.setFileInputFiles", json!({"nodeId": node, "files": [file]})).await;
     }
 
+    /// Presses a key where the focus is, such as `Enter` or `Escape`.
+    pub async fn press(&mut self, key: &str) {
+        let code = match key {
+            "Enter" => 13,
+            "Escape" => 27,
+            _ => 0,
+        };
+        let text = if key == "Enter" { "\r" } else { "" };
+        for kind in ["keyDown", "keyUp"] {
+            let event = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});
+            self.command("Input.dispatchKeyEvent", event).await;
+        }
+    }
+
     /// Types text where the focus is.
     pub async fn type_text(&mut self, text: &str) {
         self.command("Input.insertText", json!({"text": text})).await;

@@ -12,6 +12,15 @@ use tokio_tungstenite::{
 /// An open WebSocket.
 pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
+/// What a server says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Said {
+    /// Something to read.
+    Json(Value),
+    /// Something to hear.
+    Sound(Bytes),
+}
+
 /// How a socket ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
@@ -65,10 +74,26 @@ impl Socket {
     /// When a text message is no JSON.
     pub async fn json(&mut self) -> Result<Value, Closed> {
         loop {
+            if let Said::Json(json) = self.message().await? {
+                return Ok(json);
+            }
+        }
+    }
+
+    /// The next message, or how the socket was closed. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Closed`] when there is no further message.
+    ///
+    /// # Panics
+    /// When a text message is no JSON.
+    pub async fn message(&mut self) -> Result<Said, Closed> {
+        loop {
             match self.0.next().await {
                 Some(Ok(Message::Text(text))) => {
-                    return Ok(serde_json::from_str(&text).expect("the server speaks JSON"));
+                    return Ok(Said::Json(serde_json::from_str(&text).expect("the server speaks JSON")));
                 }
+                Some(Ok(Message::Binary(bytes))) => return Ok(Said::Sound(bytes)),
                 Some(Ok(Message::Close(frame))) => {
                     let code = frame.as_ref().map(|frame| frame.code.into());
                     return Err(Closed {

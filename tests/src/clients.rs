@@ -4,8 +4,9 @@
 //! standard error and is shown when it fails.
 
 use std::{
+    io::{BufRead as _, BufReader, Lines},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use serde_json::Value;
@@ -21,6 +22,42 @@ pub fn python(script: &str, arguments: &[&str]) -> Option<Value> {
         return None;
     }
     Some(report(Command::new(interpreter).arg(scripts().join(script)).args(arguments)))
+}
+
+/// A Python program of `tests/clients` that serves until it is dropped; `None`, with a line that says why, without the
+/// environment. Returns when it has said `ready`.
+///
+/// # Panics
+/// When it ends instead.
+pub fn python_program(script: &str, arguments: &[&str]) -> Option<Program> {
+    let interpreter = target().join("pyenv/bin/python");
+    if !interpreter.exists() {
+        println!("skipped: there is no {}; tests/setup.sh makes it", interpreter.display());
+        return None;
+    }
+    let mut command = Command::new(interpreter);
+    command.arg(scripts().join(script)).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the interpreter runs");
+    let mut said = BufReader::new(child.stdout.take().expect("its output is ours")).lines();
+    let first = said.next().and_then(Result::ok);
+    assert_eq!(first.as_deref(), Some("ready"), "{script} did not start");
+    Some(Program { child, _said: said })
+}
+
+/// A program that runs. Dropping it ends it.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    /// Kept open: a program whose output nobody takes may end by it.
+    _said: Lines<BufReader<ChildStdout>>,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is gone afterwards.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// The same for a script of the JavaScript runtime.

@@ -1,4 +1,4 @@
-//! A network that loses, delays, reorders, doubles and squeezes packets, the same way for the same seed.
+//! A network that loses, delays, reorders, doubles, squeezes and rebinds packets, the same way for the same seed.
 //!
 //! Pure and in virtual time: what is sent at a time comes out at a time, and nobody waits. One direction a
 //! value; two make a link. Tests of other packages include this file by its path, so it uses nothing but the
@@ -49,12 +49,25 @@ pub enum Loss {
     },
 }
 
+impl Loss {
+    /// The share of packets that are lost, 0 to 1.
+    pub fn share(self) -> f64 {
+        match self {
+            Self::None => 0.0,
+            Self::Single(share) | Self::Bursts { share, .. } | Self::Gilbert { share, .. } => share,
+        }
+    }
+}
+
 impl Weather {
     /// How much longer a reordered packet takes: over two packets of 20 ms.
     pub const HELD_UP: Duration = Duration::from_millis(45);
     /// The longest queue before a slow line.
     pub const LONGEST_QUEUE: Duration = Duration::from_millis(500);
 }
+
+/// When it arrives, its place among those of the same time, where it comes from, and itself.
+type UnderWay = (Duration, u64, u16, Vec<u8>);
 
 /// One direction of a network.
 pub struct Netem {
@@ -63,8 +76,9 @@ pub struct Netem {
     losing: u32,
     spared: bool,
     line_free_at: Duration,
-    under_way: BinaryHeap<Reverse<(Duration, u64, Vec<u8>)>>,
+    under_way: BinaryHeap<Reverse<UnderWay>>,
     order: u64,
+    binding: u16,
 }
 
 impl Netem {
@@ -78,12 +92,24 @@ impl Netem {
             line_free_at: Duration::ZERO,
             under_way: BinaryHeap::new(),
             order: 0,
+            binding: 0,
         }
     }
 
     /// Changes the weather for packets sent from here on.
     pub fn turn(&mut self, weather: Weather) {
         self.weather = weather;
+    }
+
+    /// A translator of addresses forgets the sender and gives it another port: what is sent from here on comes from
+    /// the next [`Netem::binding`]. What is under way does not.
+    pub fn rebind(&mut self) {
+        self.binding += 1;
+    }
+
+    /// Where what is sent now seems to come from: 0 until it was rebound.
+    pub fn binding(&self) -> u16 {
+        self.binding
     }
 
     /// Sends `bytes` at `at`.
@@ -123,12 +149,18 @@ impl Netem {
         if self.next_at()? > now {
             return None;
         }
-        self.under_way.pop().map(|Reverse((at, _, bytes))| (at, bytes))
+        self.under_way.pop().map(|Reverse((at, _, _, bytes))| (at, bytes))
+    }
+
+    /// As [`Netem::arrived`], with the binding that it came from.
+    pub fn arrived_from(&mut self, now: Duration) -> Option<(Duration, u16, Vec<u8>)> {
+        let binding = self.under_way.peek().map(|Reverse((_, _, binding, _))| *binding)?;
+        self.arrived(now).map(|(at, bytes)| (at, binding, bytes))
     }
 
     fn put_under_way(&mut self, at: Duration, bytes: &[u8]) {
         self.order += 1;
-        self.under_way.push(Reverse((at, self.order, bytes.to_vec())));
+        self.under_way.push(Reverse((at, self.order, self.binding, bytes.to_vec())));
     }
 
     fn loses(&mut self, chance: f64) -> bool {
@@ -258,6 +290,21 @@ mod tests {
         let shaken = arrivals(5, Weather { jitter, ..Weather::default() });
         let late = shaken.iter().map(|(at, number)| *at - Duration::from_millis(20) * *number).max();
         assert!(late < Some(jitter) && late > Some(jitter.mul_f64(0.99)));
+    }
+
+    #[test]
+    fn after_a_rebinding_packets_come_from_elsewhere_but_not_those_under_way() {
+        let mut net = Netem::new(7, Weather { delay: Duration::from_millis(30), ..Weather::default() });
+        for number in 0..4_u64 {
+            if number == 2 {
+                net.rebind();
+            }
+            net.send(Duration::from_millis(20 * number), &[number as u8]);
+        }
+        let came: Vec<_> =
+            std::iter::from_fn(|| net.arrived_from(Duration::MAX)).map(|(_, from, b)| (from, b[0])).collect();
+        assert_eq!(came, [(0, 0), (0, 1), (1, 2), (1, 3)]);
+        assert_eq!(net.arrived_from(Duration::MAX), None);
     }
 
     #[test]

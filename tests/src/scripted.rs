@@ -17,7 +17,9 @@ use server::{
     auth::keys::KeyRing,
     config::Config,
     engine::NoEars,
-    listen, shutdown,
+    listen,
+    recording::Recordings,
+    shutdown,
 };
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -80,6 +82,7 @@ pub struct Local {
     pub address: std::net::SocketAddr,
     serving: JoinHandle<()>,
     _data: TempDir,
+    kept: Option<TempDir>,
 }
 
 impl Local {
@@ -109,6 +112,22 @@ impl Local {
         .await
     }
 
+    /// Starts one that has no model to hear with, but a telephone and recordings; where it is called.
+    ///
+    /// # Panics
+    /// When the machine refuses a port or a folder.
+    pub async fn with_telephone(mut config: Config) -> (Self, std::net::SocketAddr) {
+        let kept = TempDir::new().expect("a temporary folder");
+        config.recording.dir = Some(kept.path().join("recordings"));
+        let recordings = Recordings::open(&config).expect("recordings can be kept");
+        let mut local = Self::deaf(config).await;
+        local.kept = Some(kept);
+        local.app.keep(recordings);
+        let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let address = server::phone::connect_at(&local.app, anywhere).await.expect("the telephone can listen");
+        (local, address)
+    }
+
     async fn serve(config: Config, ears: Result<Ears, NoEars>) -> Self {
         let data = TempDir::new().expect("a temporary folder");
         let keys = KeyRing::load(data.path(), &config.auth.keys).expect("the keys of the test are keys");
@@ -120,7 +139,7 @@ impl Local {
             let shutdown = serving.shutdown().clone();
             listen::serve(listener, router, serving.admission(), shutdown, shutdown::GRACE).await;
         });
-        Self { app, address, serving, _data: data }
+        Self { app, address, serving, _data: data, kept: None }
     }
 
     /// Such as `http://127.0.0.1:40000`.

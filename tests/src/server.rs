@@ -5,7 +5,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
@@ -21,6 +21,8 @@ pub struct Options<'a> {
     pub config: &'a str,
     /// Variables besides those of the test, such as `HARMONY__AUTH__KEYS`.
     pub env: Vec<(&'a str, &'a str)>,
+    /// Whether it has a telephone, on a port of its own; `[sip]` is the kit's then too, but for what this holds.
+    pub telephone: Option<&'a str>,
 }
 
 /// A running server. Dropping it ends the process.
@@ -28,6 +30,7 @@ pub struct Options<'a> {
 pub struct Server {
     child: Child,
     address: SocketAddr,
+    sip: u16,
     stdout: String,
     folder: TempDir,
 }
@@ -57,7 +60,10 @@ impl Server {
         let folder = TempDir::new().expect("a temporary folder");
         let config = folder.path().join("harmony.toml");
         let data = folder.path().join("data");
-        let text = format!("[http]\nport = {}\n[data]\ndir = {:?}\n{}\n", free.port(), data, options.config);
+        let sip = options.telephone.map_or(0, |_| free_for_both());
+        let sip_text = format!("[sip]\nport = {sip}\ntls_port = 0\n{}\n", options.telephone.unwrap_or_default());
+        // What the test says may go on with `[data]`.
+        let text = format!("[http]\nport = {}\n{sip_text}[data]\ndir = {data:?}\n{}\n", free.port(), options.config);
         std::fs::write(&config, text).expect("the configuration is written");
         let stderr = std::fs::File::create(folder.path().join("stderr")).expect("a file for the log");
         let mut command = Command::new(binary());
@@ -76,7 +82,8 @@ impl Server {
             .unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
         let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
         let mut stdout = String::new();
-        while !stdout.contains("\nengine:") {
+        let last = if options.telephone.is_some() { "(TCP)" } else { "\nengine:" };
+        while !stdout.contains(last) {
             let Some(Ok(line)) = lines.next() else {
                 // It has closed its stdout, so it has ended or is about to; it has said why.
                 let _ = child.wait();
@@ -84,12 +91,17 @@ impl Server {
             };
             stdout = stdout + &line + "\n";
         }
-        Ok(Self { child, address: free, stdout, folder })
+        Ok(Self { child, address: free, sip, stdout, folder })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its telephone is called: `127.0.0.1:5060`.
+    pub fn sip(&self) -> String {
+        format!("127.0.0.1:{}", self.sip)
     }
 
     /// Such as `http://127.0.0.1:40000`.
@@ -142,6 +154,17 @@ impl Drop for Server {
         // It may have ended by itself; either way it is gone afterwards, and no zombie stays.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A port that is free for datagrams and for connections.
+fn free_for_both() -> u16 {
+    loop {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let port = socket.local_addr().expect("a bound port").port();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }
 

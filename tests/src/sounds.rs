@@ -1,4 +1,5 @@
-//! Sounds in which nobody speaks, made from numbers: what a recognizer must not turn into words.
+//! Sounds made from numbers: those in which nobody speaks, which a recognizer must not turn into words, and one that
+//! has what matters of a voice to codecs, jitter buffers and whoever compares waveforms.
 
 use std::f32::consts::TAU;
 
@@ -16,6 +17,53 @@ pub fn nobody_speaks(seconds: f32) -> Vec<(&'static str, Vec<f32>)> {
         ("dialled digits", dtmf(count)),
         ("hold tune", tune(count)),
     ]
+}
+
+/// The rate of [`voice`].
+pub const VOICE_HZ: u32 = 8_000;
+
+/// Something like a voice at 8 kHz: pulses through three formants, syllables of 200 ms, every seventh silent.
+pub fn voice(seconds: f64, seed: u64) -> Vec<f32> {
+    let count = (seconds * f64::from(VOICE_HZ)) as usize;
+    let mut state = seed.wrapping_mul(2).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut noise = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1_u64 << 24) as f32 * 2.0 - 1.0
+    };
+    let mut sound = vec![0.0; count];
+    let mut memory = [[0.0_f32; 2]; 3];
+    let mut glottis = [0.0_f32; 2];
+    let (mut phase, mut pitch_hz, mut formants) = (0.0_f32, 120.0_f32, [500.0_f32, 1_500.0, 2_500.0]);
+    for (n, sample) in sound.iter_mut().enumerate() {
+        if n % 1_600 == 0 {
+            pitch_hz = 120.0 + 40.0 * noise();
+            formants = [500.0 + 250.0 * noise(), 1_500.0 + 600.0 * noise(), 2_600.0 + 400.0 * noise()];
+        }
+        phase += pitch_hz / VOICE_HZ as f32;
+        let pulse = if phase >= 1.0 { 1.0 } else { 0.0 };
+        phase %= 1.0;
+        glottis[0] = 0.8 * glottis[0] + pulse;
+        glottis[1] = 0.8 * glottis[1] + glottis[0];
+        let mut value = glottis[1] + 0.02 * noise();
+        for (hz, memory) in formants.iter().zip(&mut memory) {
+            let (radius, angle) = (0.97_f32, TAU * hz / VOICE_HZ as f32);
+            let out =
+                value * (1.0 - radius) * 2.0 + 2.0 * radius * angle.cos() * memory[0] - radius * radius * memory[1];
+            *memory = [out, memory[0]];
+            value = out;
+        }
+        let syllable = (n % 1_600) as f32 / 1_600.0;
+        let opening = (std::f32::consts::PI * syllable).sin().powf(0.3);
+        *sample = value * opening * if n / 1_600 % 7 == 6 { 0.0 } else { 1.0 };
+    }
+    for syllable in sound.chunks_mut(1_600) {
+        // As loud as the others, whatever its formants.
+        let level = (syllable.iter().map(|s| s * s).sum::<f32>() / syllable.len() as f32).sqrt().max(1e-6);
+        syllable.iter_mut().for_each(|s| *s = (*s * 0.12 / level).clamp(-0.9, 0.9));
+    }
+    sound
 }
 
 /// Uniform noise in [-1, 1], the same every time.

@@ -56,7 +56,7 @@ async fn a_stream_too_many_is_refused_and_a_client_that_vanishes_mid_word_gives_
     config.limits.streams_max = Some(2);
     let Some((local, speech)) = parts(config).await else { return };
     local.app.open_room("").unwrap();
-    let url = format!("{}/api/rooms/r1/audio?encoding=linear16", local.ws_url());
+    let url = format!("{}/api/rooms/r1/audio?encoding=linear16&live=false", local.ws_url());
     let mut events = Socket::open(&format!("{}/api/rooms/r1/events", local.ws_url()), &[]).await.unwrap();
     let mut first = Socket::open(&url, &[]).await.unwrap();
     let _second = Socket::open(&url, &[]).await.unwrap();
@@ -98,7 +98,7 @@ async fn a_message_over_a_mebibyte_is_refused_with_1009_and_one_of_a_mebibyte_is
     let (messages, closed) = socket.rest().await;
     assert_eq!(closed.code, Some(1009), "{messages:?}");
 
-    let mut socket = audio(&local, "encoding=linear16").await;
+    let mut socket = audio(&local, "encoding=linear16&live=false").await;
     socket.audio(&vec![0; 1 << 20], 1 << 20).await;
     socket.text("{\"type\":\"finish\"}").await;
     let (messages, closed) = socket.rest().await;

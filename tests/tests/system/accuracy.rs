@@ -1,14 +1,9 @@
 //! How well Moonshine hears whole recordings: words wrong per word said, offline, without the streaming.
 
-use std::sync::atomic::AtomicBool;
-
-use asr::{
-    moonshine::Moonshine,
-    onnx::Library,
-    recognizer::{Decoder, Hints, Recognizer as _},
-};
 use tests::{
-    fixture::{model, onnx_library, recording, wav_16k},
+    fixture::{recording, wav_16k},
+    listening::Sound,
+    transcriber::Transcriber,
     wer::{Errors, plain_words},
 };
 
@@ -23,36 +18,12 @@ const TWO_CITIES: &str = "It was the best of times, it was the worst of times, i
     short, the period was so far like the present period that some of its noisiest authorities insisted on its being \
     received, for good or for evil, in the superlative degree of comparison only.";
 
-/// Decodes a recording in pieces of about 11 s, each cut where it is quietest.
-fn heard(decoder: &mut dyn Decoder, audio: &[f32]) -> String {
-    const PIECE: usize = 11 * 16_000;
-    let (mut words, mut rest) = (Vec::new(), audio);
-    while !rest.is_empty() {
-        let at = if rest.len() <= PIECE + 32_000 { rest.len() } else { quietest(rest, PIECE - 64_000, PIECE + 32_000) };
-        let (piece, after) = rest.split_at(at);
-        let hypothesis = decoder.decode(piece, &Hints::default(), &AtomicBool::new(false)).expect("it decodes");
-        words.extend(hypothesis.words.into_iter().map(|word| word.text));
-        rest = after;
-    }
-    words.join(" ")
-}
-
-/// The middle of the quietest 200 ms between two places.
-fn quietest(audio: &[f32], from: usize, until: usize) -> usize {
-    let power = |at: &usize| audio[*at..*at + 3200].iter().map(|sample| sample * sample).sum::<f32>();
-    let at = (from..until - 3200).step_by(320).min_by(|a, b| power(a).total_cmp(&power(b)));
-    at.expect("the range is long") + 1600
-}
-
 #[test]
 fn moonshine_hears_read_speech_nearly_word_for_word() {
-    let (library, folder) = match (onnx_library(), model("moonshine-tiny-en")) {
-        (Ok(library), Ok(folder)) => (library, folder),
-        (Err(why), _) | (_, Err(why)) => return println!("{why}"),
+    let mut transcriber = match Transcriber::load() {
+        Ok(transcriber) => transcriber,
+        Err(why) => return println!("{why}"),
     };
-    let library = Library::open(&library).expect("the library loads");
-    let moonshine = Moonshine::load(&library, &folder).expect("the model loads");
-    let mut decoder = moonshine.decoder().expect("a decoder");
 
     let austen = "audio/speech/sense_and_sensibility_01_austen_64kb-";
     let (mut words, mut wrong) = (0, 0);
@@ -69,7 +40,8 @@ fn moonshine_hears_read_speech_nearly_word_for_word() {
         let said =
             said.map_or_else(|| std::fs::read_to_string(path.with_extension("txt")).expect("a text"), str::to_owned);
         // The text beside the recording spells out what everybody writes short.
-        let heard = heard(decoder.as_mut(), &wav_16k(&path)).replace("Mr.", "mister");
+        let audio = wav_16k(&path);
+        let heard = transcriber.text(Sound { samples: &audio, rate_hz: 16_000 }).replace("Mr.", "mister");
         let errors = Errors::between(&said, &heard);
         let count = plain_words(&said).len();
         println!("{name}: WER {:.1} % of {count} words, {errors:?}", 100.0 * errors.total() as f64 / count as f64);

@@ -171,6 +171,7 @@ fn prepared(scenario: &str, file: &str) -> Option<(server::Server, String)> {
         config: &format!("[auth]\nkeys = [\"{KEY}\"]\n"),
         // The scenario with a callback serves and receives on loopback; `remote` refuses that by default.
         env: if scenario == "callback" { vec![("HARMONY__HTTP__CALL_PRIVATE", "true")] } else { Vec::new() },
+        ..server::Options::default()
     };
     let server = server::Server::start(options).expect("the server starts");
     Some((server, file.to_string_lossy().into_owned()))

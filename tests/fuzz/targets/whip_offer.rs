@@ -1,0 +1,5 @@
+//! See `tests::fuzzing::whip_offer`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tests::fuzzing::whip_offer(bytes));

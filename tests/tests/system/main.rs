@@ -1,0 +1,34 @@
+//! The whole-system tests: real phones, browsers and vendors' SDKs against the real binary.
+//!
+//! They are one program, because twenty-five of them, each linked with a neural runtime and a browser's media stack,
+//! cost minutes that nobody gains by. `.config/nextest.toml` says which modules have the machine to themselves.
+
+mod accuracy;
+mod answering;
+mod api;
+mod architecture;
+mod bad_sockets;
+mod bench;
+mod console;
+mod console_calls;
+mod console_recordings;
+mod deepgram;
+mod dialects;
+mod legs;
+mod limits;
+mod loss;
+mod no_byte_string_panics;
+mod openai;
+mod outbound;
+mod recording;
+mod replay;
+mod rooms;
+mod sip_hostile;
+mod sip_torture;
+mod sipp;
+mod speech;
+mod streaming;
+mod telephone;
+mod transcribe;
+mod twilio;
+mod webrtc;
