@@ -3,15 +3,18 @@
 HARMONY := target/release/harmony
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
-.PHONY: run build test check bench help
+.PHONY: run build test check bench load fuzz help
 
 help:
 	@echo "make run     install what is missing, build, fetch the models, serve on loopback"
 	@echo "make test    everything that CI runs"
 	@echo "make check   format, lints, licences, documentation"
 	@echo "make bench   speed, with budgets: pass or miss"
+	@echo "make load    what an echo call costs here; ARGS='--calls 200 --seconds 60' for more of them"
+	@echo "make fuzz    look for bytes that break something: T=rtp (needs a nightly compiler and cargo-fuzz)"
 
 run: build
+	@scripts/packages run
 	@$(HARMONY) models fetch
 	@exec $(HARMONY) serve
 
@@ -41,3 +44,12 @@ check:
 bench:
 	@scripts/packages build
 	@cargo bench --package benches
+
+load: build
+	@$(HARMONY) bench $(ARGS)
+
+# New finds go to tests/fuzz/corpus; a crash is kept in tests/fuzz/artifacts and becomes a seed with its fix.
+fuzz:
+	@test -n "$(T)" || { echo "which target? T=$$(ls tests/fuzz/targets | sed 's/\.rs$$//' | paste -sd' ')"; exit 2; }
+	@mkdir -p tests/fuzz/corpus/$(T)
+	@cargo +nightly fuzz run --fuzz-dir tests/fuzz $(T) tests/fuzz/corpus/$(T) tests/fuzz/seeds/$(T) -- $(ARGS)

@@ -1,32 +1,28 @@
 //! How long a tick of the engine works: 200 G.711 legs that echo, on one core.
 //!
 //! Budgets: 200 legs (decode, graph, encode) p99.9 ≤ 1 ms of work in a tick of 10 ms, and no overrun in a minute
-//! of real time. Each leg is a room of its own: mu-law bytes in, gain, meter, mix-minus, mu-law bytes out. The dearer
-//! graphs (48 kHz mixing with resampling both ways, ears, noise suppression) are shown without a budget. Work
-//! is the processor time of the ticking thread; wall time, which on a busy machine holds whoever else ran, stands
-//! beside it. `HARMONY_BENCH_MINUTE=1` adds the minute of real time.
+//! of real time. Each leg is in a room of its own, as the bridge makes it: mu-law bytes in, gain, meter, mix-minus,
+//! mu-law bytes out. The dearer rooms (48 kHz mixing with resampling both ways, ears, noise suppression) are shown
+//! without a budget. Work is the processor time of the ticking thread; wall time, which on a busy machine holds
+//! whoever else ran, stands beside it. `HARMONY_BENCH_MINUTE=1` adds the minute of real time.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use benches::{Budgets, cpu, percentile, resident_mib};
 use media::{
+    bridge::{BridgeError, Leg, Plan, Switchboard},
     codec::g711::Law,
-    engine::{
-        TICK,
-        command::Command,
-        report::{Health, Report},
-        shard,
-        tick::{Engine, Reports},
-    },
+    engine::{TICK, report::Health},
     graph::{
-        build::{Graph, GraphError},
         node::{Inputs, Node, Outputs, Ports, Status, Tick, mono},
-        nodes::{denoise::Denoise, gain::Gain, level::Level, mixer::Mixer, resample::Resample, tap::tap},
+        nodes::tap::TapReader,
     },
     id::RoomId,
     ring::{Reader, Writer, ring},
+    time::Epoch,
 };
 use rustix::time::{ClockId, clock_gettime};
+use tokio::runtime::{Builder, Runtime};
 
 const LEGS: u64 = 200;
 
@@ -76,13 +72,11 @@ fn run(budgets: &mut Budgets) -> Result<(), Box<dyn std::error::Error>> {
 fn virtual_time(budgets: &mut Budgets, title: &str, kind: Kind, legs: u64) -> Result<(), Box<dyn std::error::Error>> {
     budgets.section(title);
     let before_mib = resident_mib();
-    let (mut shard, mut ends) = shard(now());
+    let runtime = runtime()?;
+    let (switchboard, mut hand) = Switchboard::by_hand(now());
     let mut far_ends = Vec::new();
     for leg in 0..legs {
-        let (mut graph, far_end) = echo(kind)?;
-        let command = Command::Open { room: RoomId(leg), schedule: Box::new(graph.build()?) };
-        ends.commands.push(command).map_err(|_| "the ring of commands holds a room per leg")?;
-        far_ends.push(far_end);
+        far_ends.push(runtime.block_on(echo(&switchboard, leg, kind))?);
     }
     let (mut work_ms, mut wall_ms, mut used) = (Vec::new(), Vec::new(), Duration::ZERO);
     for tick in 0..WARM_UP_TICKS + TICKS {
@@ -91,12 +85,12 @@ fn virtual_time(budgets: &mut Budgets, title: &str, kind: Kind, legs: u64) -> Re
             used = cpu();
         }
         let (began, worked) = (now(), thread_cpu());
-        shard.tick(shard.deadline());
+        hand.tick_engine();
         if tick >= WARM_UP_TICKS {
             work_ms.push((thread_cpu() - worked).as_secs_f64() * 1e3);
             wall_ms.push(began.elapsed().as_secs_f64() * 1e3);
         }
-        while ends.reports.pop().is_some() {}
+        hand.tick_control();
     }
     let used = cpu() - used;
     let echoed: u64 = far_ends.iter().map(|far_end| far_end.echoed).sum();
@@ -126,12 +120,12 @@ fn virtual_time(budgets: &mut Budgets, title: &str, kind: Kind, legs: u64) -> Re
 /// A minute on the engine's own thread.
 fn real_time(budgets: &mut Budgets) -> Result<(), Box<dyn std::error::Error>> {
     budgets.section("200 G.711 legs echoing at 8 kHz, a minute of real time");
-    let (engine, mut reports) = Engine::start(1)?;
+    let runtime = runtime()?;
+    let _inside = runtime.enter();
+    let switchboard = Switchboard::start(1)?;
     let mut far_ends = Vec::new();
     for leg in 0..LEGS {
-        let (mut graph, far_end) = echo(Kind::Narrow)?;
-        engine.try_send(Command::Open { room: RoomId(leg), schedule: Box::new(graph.build()?) })?;
-        far_ends.push(far_end);
+        far_ends.push(runtime.block_on(echo(&switchboard, leg, Kind::Narrow))?);
     }
     let used = cpu();
     let began = now();
@@ -146,10 +140,8 @@ fn real_time(budgets: &mut Budgets) -> Result<(), Box<dyn std::error::Error>> {
         }
         far_ends.iter_mut().enumerate().for_each(|(leg, far_end)| far_end.send(tick, leg));
         tick += 1;
-        if let Some(health) = reports.first_mut().and_then(latest) {
-            last = health;
-            (work, late) = (work.max(health.work_max), late.max(health.lateness_max));
-        }
+        last = switchboard.health().first().copied().unwrap_or_default();
+        (work, late) = (work.max(last.work_max), late.max(last.lateness_max));
     }
     let used = cpu() - used;
     budgets.at_most("ticks that began after the next was due", last.overruns as f64, 0.0, "");
@@ -160,64 +152,35 @@ fn real_time(budgets: &mut Budgets) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn latest(reports: &mut Reports) -> Option<Health> {
-    std::iter::from_fn(|| reports.poll())
-        .filter_map(|report| match report {
-            Report::Health(health) => Some(health),
-            _ => None,
-        })
-        .last()
+/// A leg that hears itself, in a room of its own.
+async fn echo(switchboard: &Switchboard, leg: u64, kind: Kind) -> Result<FarEnd, BridgeError> {
+    let (bytes, decoded) = ring(64);
+    let (encoded, echo) = ring(64);
+    let room_hz = if matches!(kind, Kind::Wide | Kind::Denoised) { 48_000 } else { 8_000 };
+    let epoch = Epoch { instant: now(), wall: SystemTime::UNIX_EPOCH };
+    let plan = Plan {
+        source: Some(Box::new(Decode(decoded))),
+        sink: Some(Box::new(Encode(encoded))),
+        ears: kind == Kind::Heard,
+        suppress_noise: kind == Kind::Denoised,
+        hears_itself: true,
+        ..Plan::default()
+    };
+    let mut leg = switchboard.bridge(RoomId(leg), epoch, room_hz).join(plan).await?;
+    let ears = leg.take_ears();
+    Ok(FarEnd { _leg: leg, bytes, echo, ears, echoed: 0 })
 }
 
-/// The graph of one leg that hears itself: two inputs of a mix-minus, of which the leg is one and its echo
-/// comes out of the other.
-fn echo(kind: Kind) -> Result<(Graph, FarEnd), GraphError> {
-    let (bytes_in, bytes) = ring(64);
-    let (echoed, echo) = ring(64);
-    let room_hz = if matches!(kind, Kind::Wide | Kind::Denoised) { 48_000 } else { 8_000 };
-    let mut graph = Graph::new();
-    let decode = graph.add(Decode(bytes));
-    let encode = graph.add(Encode(echoed));
-    let gain = graph.add(Gain::new(mono(room_hz), -1.0));
-    let level = graph.add(Level::new(mono(room_hz)));
-    let mixer = graph.add(Mixer::new(mono(room_hz), 2));
-    let nobody = graph.add(Mixer::new(mono(room_hz), 0));
-    if room_hz == 8_000 {
-        graph.connect(decode.port(0), gain.port(0))?;
-        graph.connect(mixer.port(1), encode.port(0))?;
-    } else {
-        let resample = |from_hz, to_hz| Resample::new(from_hz, to_hz).expect("rates of telephony");
-        let [up, down] = [graph.add(resample(8_000, room_hz)), graph.add(resample(room_hz, 8_000))];
-        graph.connect(decode.port(0), up.port(0))?;
-        match kind {
-            Kind::Denoised => {
-                let denoise = graph.add(Denoise::new());
-                graph.chain(&[up, denoise, gain])?;
-            }
-            _ => graph.connect(up.port(0), gain.port(0))?,
-        }
-        graph.connect(mixer.port(1), down.port(0))?;
-        graph.connect(down.port(0), encode.port(0))?;
-    }
-    graph.connect(gain.port(0), level.port(0))?;
-    graph.connect(gain.port(0), mixer.port(0))?;
-    graph.connect(nobody.port(0), mixer.port(1))?;
-    let mut ears = None;
-    if kind == Kind::Heard {
-        let (tap, reader) = tap();
-        let up = graph.add(Resample::new(8_000, 16_000).expect("rates of telephony"));
-        let tap = graph.add(tap);
-        graph.chain(&[decode, up, tap])?;
-        ears = Some(reader);
-    }
-    Ok((graph, FarEnd { bytes: bytes_in, echo, ears, echoed: 0 }))
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(1).enable_time().build()
 }
 
 /// The caller: says something, and counts what comes back.
 struct FarEnd {
+    _leg: Leg,
     bytes: Writer<[u8; TICK_BYTES]>,
     echo: Reader<[u8; TICK_BYTES]>,
-    ears: Option<media::graph::nodes::tap::TapReader>,
+    ears: Option<TapReader>,
     echoed: u64,
 }
 

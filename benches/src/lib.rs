@@ -51,8 +51,13 @@ pub fn percentile(values: &[f64], percent: usize) -> f64 {
 
 /// Processor time that this process has used, user and system; zero where `/proc` is absent.
 pub fn cpu() -> Duration {
+    cpu_of(std::process::id())
+}
+
+/// Processor time that a process has used, user and system; zero where `/proc` is absent.
+pub fn cpu_of(process: u32) -> Duration {
     // proc(5): fields 14 and 15 in clock ticks, which Linux fixes at 100 a second for user space.
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
