@@ -103,7 +103,7 @@ impl Dialog {
     /// our own requests count from.
     ///
     /// # Errors
-    /// When From, To, Call-ID, CSeq, Contact or Record-Route cannot be read, or there is no Contact.
+    /// When From, To, Call-ID, CSeq, Contact or Record-Route cannot be read, or there is no Contact (RFC 2543 callers need none).
     pub fn as_callee(request: &Request, local_tag: &str, first_cseq: u32) -> Result<Self, MalformedHeader> {
         let (mut local, remote) = (request.headers.to()?, request.headers.from()?);
         local.params.set("tag", Some(local_tag));
@@ -112,7 +112,9 @@ impl Dialog {
             local_tag: local_tag.into(),
             remote_tag: remote.tag().unwrap_or_default().into(),
         };
-        let contact = request.headers.contact()?;
+        // A caller of RFC 2543, which knows no tags, need not say where it is: it is where it comes from.
+        let is_old = remote.tag().is_none();
+        let contact = request.headers.contact()?.or_else(|| is_old.then(|| remote.clone()));
         let contact = contact.ok_or_else(|| MalformedHeader { name: "Contact".into(), why: "it is missing" })?;
         Ok(Self {
             id,

@@ -180,7 +180,7 @@ async fn guesses_at_other_peoples_calls_change_nothing() {
             None => panic!("it does not ring"),
         }
     };
-    for guess in [
+    let guesses = [
         Ask { to_tag: "guess".to_owned(), ..call.next("BYE") },
         Ask { tag: "guess".to_owned(), ..call.next("BYE") },
         Ask { to_tag: call.tag.clone(), tag: call.to_tag.clone(), ..call.next("INVITE") },
@@ -189,10 +189,15 @@ async fn guesses_at_other_peoples_calls_change_nothing() {
         Ask { to_tag: "guess".to_owned(), ..call.next("REFER") },
         Ask { to_tag: "guess".to_owned(), ..call.next("INFO") },
         Ask { to_tag: String::new(), ..call.next("BYE") },
+    ];
+    // Each is a transaction of its own: the answer to the one before would be the answer to its retransmission.
+    let guesses = guesses.into_iter().zip(1..).map(|(guess, n)| Ask { branch: format!("{}-{n}", guess.branch), ..guess });
+    let cancels = [
         // The INVITE's names, but not its branch; and its branch from somebody else.
-        Ask { method: "CANCEL", branch: "guess".to_owned(), ..Ask::new("CANCEL", "ring") },
+        Ask { headers: String::new(), body: String::new(), method: "CANCEL", branch: "guess".to_owned(), ..ringing.clone() },
         Ask { headers: String::new(), body: String::new(), method: "CANCEL", ..ringing.clone() },
-    ] {
+    ];
+    for guess in guesses.chain(cancels) {
         let answer = eve.ask(&guess).await;
         assert_eq!(answer.status, 481, "{guess:?}");
     }
