@@ -64,11 +64,12 @@ impl Certificate {
             while let Ok((mut near, _)) = listener.accept().await {
                 let connector = connector.clone();
                 tokio::spawn(async move {
-                    let Ok(far) = TcpStream::connect(server).await else { return };
                     let name = ServerName::try_from("127.0.0.1").expect("an address");
-                    // Whoever is refused sees its connection end.
-                    if let Ok(mut far) = connector.connect(name, far).await {
-                        let _ = copy_bidirectional(&mut near, &mut far).await;
+                    let connecting = async { connector.connect(name, TcpStream::connect(server).await?).await };
+                    match connecting.await {
+                        Ok(mut far) => _ = copy_bidirectional(&mut near, &mut far).await,
+                        // Whoever is refused sees its connection end.
+                        Err(error) => println!("no tunnel to {server}: {error}"),
                     }
                 });
             }

@@ -3,7 +3,7 @@
 //! Without a model it serves all the same and says which command brings one; with a broken one it refuses to
 //! start. Without a key it listens on loopback only.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
 
 use asr::pool::Ears;
 use tokio::net::TcpListener;
@@ -96,7 +96,7 @@ pub async fn run(_args: Args, config: Config) -> Result<ExitCode, Error> {
     let keeping = config.clone();
     let recordings = tokio::task::spawn_blocking(move || Recordings::open(&keeping)).await??;
     let signals = Signals::catch().map_err(Error::Signals)?;
-    announce(address, &ears);
+    announce(std::io::stdout(), address, &ears);
     let app = App::new(config, ears, keys)?;
     app.keep(recordings);
     if app.config().data.record_inputs {
@@ -105,7 +105,7 @@ pub async fn run(_args: Args, config: Config) -> Result<ExitCode, Error> {
         app.rooms().record_inputs(inputs);
     }
     if let Some(phones) = phone::start(&app).await? {
-        announce_phone(&phones);
+        announce_phone(std::io::stdout(), &phones);
         app.connect(phones);
     }
     let draining = tokio::spawn(signals.drain(app.clone()));
@@ -124,26 +124,29 @@ pub async fn run(_args: Args, config: Config) -> Result<ExitCode, Error> {
 /// How long the journals of closed rooms may take to reach their end: they write once a second.
 const JOURNALS_GRACE: Duration = Duration::from_secs(3);
 
-/// Says on stdout where to look. Programs read the first line.
-#[expect(clippy::print_stdout, reason = "what the command is asked for: where the server is")]
-fn announce(address: SocketAddr, ears: &Result<Ears, NoEars>) {
-    println!("console:   http://{address}/");
-    println!("live:      websocat -b 'ws://{address}/v1/listen?encoding=linear16&sample_rate=16000' < speech.raw");
-    println!("file:      curl -F file=@speech.wav -F model=whisper-1 http://{address}/v1/audio/transcriptions");
-    match ears {
+/// Says on stdout where to look. Programs read the first line, and may close their end after it: that is no reason to
+/// end.
+fn announce(mut stdout: impl Write, address: SocketAddr, ears: &Result<Ears, NoEars>) {
+    let heard = match ears {
         Ok(ears) => {
             let info = ears.info();
-            println!("engine:    {} ({}), languages: {}", info.engine, info.model, languages(&info.languages));
+            format!("{} ({}), languages: {}", info.engine, info.model, languages(&info.languages))
         }
-        Err(missing) => println!("engine:    none: {missing}"),
-    }
+        Err(missing) => format!("none: {missing}"),
+    };
+    let _ = writeln!(
+        stdout,
+        "console:   http://{address}/\n\
+         live:      websocat -b 'ws://{address}/v1/listen?encoding=linear16&sample_rate=16000' < speech.raw\n\
+         file:      curl -F file=@speech.wav -F model=whisper-1 http://{address}/v1/audio/transcriptions\n\
+         engine:    {heard}"
+    );
 }
 
 /// Says on stdout where to call.
-#[expect(clippy::print_stdout, reason = "what the command is asked for: where the server is")]
-fn announce_phone(phones: &SharedPhones) {
+fn announce_phone(mut stdout: impl Write, phones: &SharedPhones) {
     for (name, address) in phones.addresses() {
-        println!("telephone: sip:echo@{address} ({name}); also ivr, scribe, ring");
+        let _ = writeln!(stdout, "telephone: sip:echo@{address} ({name}); also ivr, scribe, ring");
     }
 }
 

@@ -191,10 +191,17 @@ async fn guesses_at_other_peoples_calls_change_nothing() {
         Ask { to_tag: String::new(), ..call.next("BYE") },
     ];
     // Each is a transaction of its own: the answer to the one before would be the answer to its retransmission.
-    let guesses = guesses.into_iter().zip(1..).map(|(guess, n)| Ask { branch: format!("{}-{n}", guess.branch), ..guess });
+    let guesses =
+        guesses.into_iter().zip(1..).map(|(guess, n)| Ask { branch: format!("{}-{n}", guess.branch), ..guess });
     let cancels = [
         // The INVITE's names, but not its branch; and its branch from somebody else.
-        Ask { headers: String::new(), body: String::new(), method: "CANCEL", branch: "guess".to_owned(), ..ringing.clone() },
+        Ask {
+            headers: String::new(),
+            body: String::new(),
+            method: "CANCEL",
+            branch: "guess".to_owned(),
+            ..ringing.clone()
+        },
         Ask { headers: String::new(), body: String::new(), method: "CANCEL", ..ringing.clone() },
     ];
     for guess in guesses.chain(cancels) {
