@@ -9,6 +9,7 @@ use std::{
     net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::Stdio,
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -125,7 +126,7 @@ impl Sipp {
         let port = if options.port == 0 { free_port() } else { options.port };
         let mut command = Command::new(PROGRAM);
         command.arg("-sf").arg(file).args(["-i", "127.0.0.1", "-p", &port.to_string()]);
-        command.args(["-mp", &free_port().to_string(), "-nostdin", "-m", &options.calls.to_string(), "-l", "1"]);
+        command.args(["-mp", &free_media_port().to_string(), "-nostdin", "-m", &options.calls.to_string(), "-l", "1"]);
         command.args(["-r", "20", "-timeout", &format!("{}s", options.within_s), "-timeout_error"]);
         command.args(["-trace_err", "-error_file", "errors", "-trace_msg", "-message_file", "messages"]);
         command.args(["-trace_logs", "-log_file", "notes", "-t", if options.is_tcp { "t1" } else { "u1" }]);
@@ -264,6 +265,19 @@ pub fn free_port() -> u16 {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
         let port = socket.local_addr().expect("a bound port").port();
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// The first of the ports that a scenario's sound and picture take, none of which the system gives to anybody who asks
+/// for any port: nobody takes one between our look and sipp's.
+fn free_media_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(31).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 11_000 + (number % 2_000) as u16 * 4;
+        if (port..port + 4).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
             return port;
         }
     }
