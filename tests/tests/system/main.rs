@@ -12,6 +12,7 @@ mod bench;
 mod console;
 mod console_calls;
 mod console_recordings;
+mod console_telephone;
 mod deepgram;
 mod dialects;
 mod legs;
