@@ -15,6 +15,7 @@ mod console_recordings;
 mod console_telephone;
 mod deepgram;
 mod dialects;
+mod kamailio;
 mod legs;
 mod limits;
 mod loss;
