@@ -112,7 +112,7 @@ impl Chromium {
         let attached =
             self.command("Target.attachToTarget", json!({"targetId": target["targetId"], "flatten": true})).await;
         self.session = attached["sessionId"].as_str().expect("an attached page has a session").to_owned();
-        for domain in ["Page.enable", "Runtime.enable", "Log.enable", "DOM.enable"] {
+        for domain in ["Page.enable", "Runtime.enable", "Log.enable", "DOM.enable", "Network.enable"] {
             self.command(domain, json!({})).await;
         }
         if !options.microphone_allowed {
@@ -198,6 +198,12 @@ impl Chromium {
         }
     }
 
+    /// Takes the network away from the page, or gives it back.
+    pub async fn go_offline(&mut self, is_offline: bool) {
+        let network = json!({"offline": is_offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
+        self.command("Network.emulateNetworkConditions", network).await;
+    }
+
     /// Presses the element that a selector finds, with a real mouse at its middle.
     pub async fn click(&mut self, selector: &str) {
         let middle = format!(
@@ -224,6 +230,7 @@ impl Chromium {
         let code = match key {
             "Enter" => 13,
             "Escape" => 27,
+            "Tab" => 9,
             _ => 0,
         };
         let text = if key == "Enter" { "\r" } else { "" };

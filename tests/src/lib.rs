@@ -11,6 +11,7 @@ pub mod fixture;
 pub mod fuzzing;
 pub mod fuzzing_twiml;
 pub mod hook;
+pub mod kamailio;
 pub mod latency;
 pub mod listening;
 pub mod mischief;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{FromRequestParts, Path, State},
+    extract::{FromRequestParts, Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
     routing::get,
@@ -31,7 +31,7 @@ use crate::{
     error::ApiError,
     phone::{
         SharedPhones,
-        call::Phone,
+        call::{Phone, Quality},
         calls::View,
         detect::Detection,
         originate::{self, Originate, Purpose},
@@ -85,6 +85,11 @@ struct Shown {
     trunk: Option<String>,
     parent: Option<String>,
     answered_by: Option<AnsweredBy>,
+    is_muted: bool,
+    is_held: bool,
+    holds_us: bool,
+    quality: Option<Quality>,
+    refused_with: Option<u16>,
 }
 
 impl Shown {
@@ -107,6 +112,11 @@ impl Shown {
             trunk: view.trunk,
             parent: view.parent.map(|parent| parent.to_string()),
             answered_by: view.answered_by,
+            is_muted: view.is_muted,
+            is_held: view.condition.is_held,
+            holds_us: view.condition.holds_us,
+            quality: view.condition.quality,
+            refused_with: view.refused_with,
         }
     }
 }
@@ -227,9 +237,18 @@ fn no_call() -> ApiError {
     ApiError::not_found("there is no such call").hint("GET /api/calls lists those there are")
 }
 
-async fn list(State(app): State<App>) -> Result<Json<Calls>, ApiError> {
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    /// How many of those that are over are listed; those that are on always are.
+    limit: Option<usize>,
+}
+
+async fn list(State(app): State<App>, page: Result<Query<Page>, QueryRejection>) -> Result<Json<Calls>, ApiError> {
+    let Query(page) = page.map_err(|refusal| ApiError::bad_request("bad_query", refusal.body_text()))?;
     let now = app.clock().wall();
-    let views = app.phones()?.calls().views();
+    let calls = app.phones()?.calls();
+    let views = page.limit.map_or_else(|| calls.views(), |limit| calls.latest(limit));
     Ok(Json(Calls { calls: views.into_iter().map(|view| Shown::of(view, now)).collect() }))
 }
 

@@ -32,6 +32,7 @@ async fn ready(State(app): State<App>) -> Response {
                 "model": info.model,
                 "languages": info.languages,
                 "streams": {"open": stats.streams, "max": stats.streams_max},
+                "has_telephone": app.phones().is_ok(),
             }))
             .into_response()
         }

@@ -25,6 +25,7 @@ import { Rooms, title_of } from "./rooms.js";
 import { on_key_wanted, request } from "./server.js";
 import { LostCall, Softphone } from "./softphone.js";
 import { Tabs } from "./tabs.js";
+import { Telephone } from "./telephone.js";
 import { Transcript } from "./transcript.js";
 import { Waterfall } from "./waterfall.js";
 
@@ -66,6 +67,17 @@ const recordings = new Recordings({
 const waterfall = new Waterfall({ list: $("stages"), empty: $("stages-empty"), note: $("stages-note") });
 const tabs = new Tabs($("tabs"), (name) => {
   for (const [view, its_name] of [[people, "people"], [recordings, "recordings"], [waterfall, "speed"]]) view.look(name === its_name);
+});
+
+const telephone = new Telephone({
+  parts: {
+    dial: $("dial"), to: $("dial-to"), pad: $("dial-pad"), into: $("dial-into"), go: $("dial-go"), error: $("dial-error"), said: $("dial-said"),
+    live: $("calls-live"), live_head: $("live-head"), live_empty: $("calls-live-empty"), live_more: $("calls-live-more"),
+    over: $("calls-over"), over_empty: $("calls-over-empty"), more: $("calls-more"),
+    trunks: $("trunks"), trunks_section: $("trunks-section"), stale: $("phone-stale"),
+  },
+  on_transcript: open_room, rooms: () => rooms.rooms.filter((room) => room.is_open), room: () => call.room,
+  on_count: (count) => document.querySelectorAll("[data-count=calls]").forEach((badge) => (badge.textContent = count || "")),
 });
 
 let engine = null;
@@ -310,6 +322,9 @@ async function look_around() {
   try {
     const found = await look_at_engine();
     engine = found.engine;
+    // Who looks after one that may have none is told so there.
+    if (engine?.has_telephone !== false) document.querySelectorAll("[data-go=telephone]").forEach((button) => (button.hidden = false));
+    if (engine?.has_telephone) telephone.begin();
     if (found.missing) notice.show(about_models());
     show_engine();
   } catch (error) {
@@ -326,6 +341,7 @@ function show_evidence({ start_s, end_s, participant }) {
 
 function go(pane) {
   document.body.dataset.pane = pane;
+  telephone.look(pane === "telephone");
   for (const button of document.querySelectorAll("[data-go]")) {
     if (button.dataset.go === pane) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");

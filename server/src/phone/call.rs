@@ -17,7 +17,10 @@ use std::{
 };
 
 use bot::{actor::RoomHandle, answering::AnsweredBy, event::Direction};
-use media::{dsp::progress::Heard, id::ParticipantId};
+use media::{
+    dsp::progress::Heard,
+    id::{ParticipantId, RoomId},
+};
 use sip::{
     endpoint::{CallId, ReferId, ReferTo},
     message::{Headers, NameAddr},
@@ -166,6 +169,36 @@ pub(crate) struct Part {
     pub(crate) is_muted: bool,
 }
 
+/// Where a call was, who holds whom, and how the far end is heard: for people.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Condition {
+    /// The room that it entered last.
+    pub(crate) entered: Option<RoomId>,
+    /// Whether we hold the far end.
+    pub(crate) is_held: bool,
+    /// Whether the far end holds us.
+    pub(crate) holds_us: bool,
+    /// How it is heard; `None` until it was for a second. Holds the last that was known when the call is over.
+    pub(crate) quality: Option<Quality>,
+}
+
+/// How the far end is heard.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub(crate) struct Quality {
+    /// By its name in SDP.
+    pub(crate) codec: &'static str,
+    /// How a listener would judge it, 1 to 4.5.
+    pub(crate) mos: f32,
+    /// The share of packets that did not come lately, 0 to 1.
+    pub(crate) loss: f32,
+    /// Interarrival jitter.
+    pub(crate) jitter_ms: f32,
+    /// There and back; `None` where the far end reports nothing.
+    pub(crate) round_trip_ms: Option<f32>,
+    /// The share of our packets that the far end missed lately; `None` where it reports nothing.
+    pub(crate) far_loss: Option<f32>,
+}
+
 /// What a holder of the call is told.
 #[derive(Debug)]
 pub(crate) enum News {
@@ -217,6 +250,7 @@ struct Shared {
     state: watch::Receiver<State>,
     place: watch::Receiver<Option<Place>>,
     answered_by: watch::Sender<Option<AnsweredBy>>,
+    condition: watch::Receiver<Condition>,
     overheard: broadcast::Sender<Heard>,
     longest: watch::Sender<Option<Duration>>,
     dialog: CallId,
@@ -255,6 +289,11 @@ impl Phone {
     /// Where it is, as that changes.
     pub(crate) fn place(&self) -> watch::Receiver<Option<Place>> {
         self.0.place.clone()
+    }
+
+    /// Who holds whom, and how the far end is heard.
+    pub(crate) fn condition(&self) -> Condition {
+        *self.0.condition.borrow()
     }
 
     /// Who took it, as far as anybody can tell.

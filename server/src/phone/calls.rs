@@ -13,7 +13,7 @@ use bot::{answering::AnsweredBy, event::Direction, ivr::call::CallStatus};
 use media::id::{ParticipantId, RoomId};
 
 use super::{
-    call::{Over, Phone, State},
+    call::{Condition, Over, Phone, State},
     sid::Sid,
 };
 
@@ -57,25 +57,33 @@ pub(crate) struct View {
     pub(crate) ended: Option<SystemTime>,
     /// Who took it, as far as anybody can tell.
     pub(crate) answered_by: Option<AnsweredBy>,
-    /// The room that it is in.
+    /// The room that it is in, or was in last.
     pub(crate) room: Option<RoomId>,
     /// Who it is there.
     pub(crate) participant: Option<ParticipantId>,
+    /// Whether nobody hears it there.
+    pub(crate) is_muted: bool,
+    /// Who holds whom, and how it sounds.
+    pub(crate) condition: Condition,
+    /// What the far end refused it with, 300 to 699.
+    pub(crate) refused_with: Option<u16>,
 }
 
 impl View {
     /// How `phone` stands now.
     pub(crate) fn of(phone: &Phone) -> Self {
         let facts = phone.facts();
-        let (status, answered, ended) = match phone.now() {
-            State::Dialling => ("queued", None, None),
-            State::Ringing | State::Early => ("ringing", None, None),
-            State::Answered { at } => ("in-progress", Some(at), None),
-            State::Ended { why, answered, at, .. } => {
-                (ended(why, answered.is_some(), facts.direction).as_str(), answered, Some(at))
+        let (status, answered, ended, refusal) = match phone.now() {
+            State::Dialling => ("queued", None, None, None),
+            State::Ringing | State::Early => ("ringing", None, None, None),
+            State::Answered { at } => ("in-progress", Some(at), None, None),
+            State::Ended { why, answered, at, refusal } => {
+                (ended(why, answered.is_some(), facts.direction).as_str(), answered, Some(at), refusal)
             }
         };
+        let condition = phone.condition();
         let place = phone.place().borrow().clone();
+        let seated = place.as_ref().and_then(|place| place.room.read(|room| room.participant(place.participant)));
         Self {
             sid: facts.sid.clone(),
             direction: facts.direction,
@@ -89,8 +97,11 @@ impl View {
             answered,
             ended,
             answered_by: phone.answered_by(),
-            room: place.as_ref().map(|place| place.room.id()),
+            room: place.as_ref().map(|place| place.room.id()).or(condition.entered.filter(|_| ended.is_some())),
             participant: place.map(|place| place.participant),
+            is_muted: seated.is_some_and(|seated| seated.is_muted),
+            condition,
+            refused_with: refusal.map(|refusal| refusal.status),
         }
     }
 }
@@ -150,8 +161,14 @@ impl Calls {
 
     /// All of them, the newest first.
     pub(crate) fn views(&self) -> Vec<View> {
+        self.latest(KEPT)
+    }
+
+    /// All that are on, and as many of those that are over; the newest first.
+    pub(crate) fn latest(&self, over_most: usize) -> Vec<View> {
         let book = self.lock();
-        let mut views: Vec<_> = book.live.values().map(View::of).chain(book.over.iter().cloned()).collect();
+        let over = book.over.iter().rev().take(over_most).cloned();
+        let mut views: Vec<_> = book.live.values().map(View::of).chain(over).collect();
         drop(book);
         views.sort_by(|one, other| other.began.cmp(&one.began).then_with(|| one.sid.cmp(&other.sid)));
         views

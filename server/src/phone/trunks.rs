@@ -49,6 +49,8 @@ pub(crate) struct TrunkView {
     pub(crate) name: String,
     /// Whether one of its servers answers.
     pub(crate) is_up: bool,
+    /// Whether it is to be registered with.
+    pub(crate) registers: bool,
     /// Whether we are registered with it.
     pub(crate) is_registered: bool,
     /// Calls that it carries.
@@ -86,7 +88,13 @@ impl Phones {
         let views = self.trunks.iter().enumerate().map(|(at, trunk)| {
             let line = self.lines.with(at, |line| line.clone()).unwrap_or_default();
             let calls = carried.get(&trunk.name).copied().unwrap_or(0);
-            TrunkView { name: trunk.name.clone(), is_up: line.is_up, is_registered: line.is_registered, calls }
+            TrunkView {
+                name: trunk.name.clone(),
+                is_up: line.is_up,
+                registers: trunk.register,
+                is_registered: line.is_registered,
+                calls,
+            }
         });
         views.collect()
     }

@@ -27,7 +27,10 @@ use sip::{
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use super::{CallOver, Facts, NEWS, News, ORDERS, OVERHEARD, Order, Over, Part, Phone, Place, Refusal, Shared, State};
+use super::{
+    CallOver, Condition, Facts, NEWS, News, ORDERS, OVERHEARD, Order, Over, Part, Phone, Place, Quality, Refusal,
+    Shared, State,
+};
 use crate::{
     app::App,
     call::{self, Call, Wish},
@@ -61,12 +64,14 @@ pub(crate) fn carry(app: App, beginning: Beginning) -> (Phone, mpsc::Receiver<Ne
     let (state, states) = watch::channel(if is_incoming { State::Ringing } else { State::Dialling });
     let (place, places) = watch::channel(None);
     let (overheard, _) = broadcast::channel(OVERHEARD);
+    let (condition, conditions) = watch::channel(Condition::default());
     let shared = Shared {
         facts: facts.clone(),
         orders,
         state: states,
         place: places,
         answered_by: watch::Sender::new(None),
+        condition: conditions,
         overheard: overheard.clone(),
         longest: watch::Sender::new(None),
         dialog: dialog.id(),
@@ -90,7 +95,8 @@ pub(crate) fn carry(app: App, beginning: Beginning) -> (Phone, mpsc::Receiver<Ne
         answering: None,
         referring: None,
         watch: silence.map(|silence| Watch::new(u32::try_from(silence.as_millis()).unwrap_or(u32::MAX))),
-        is_held: false,
+        wishes_hold: false,
+        condition,
         wants: None,
     };
     tokio::spawn(carrier.run(inbox));
@@ -120,8 +126,9 @@ struct Carrier {
     answering: Option<oneshot::Sender<Result<(), CallOver>>>,
     referring: Option<oneshot::Sender<u16>>,
     watch: Option<Watch>,
-    /// Whether they hold us.
-    is_held: bool,
+    /// Whether we were told to hold them.
+    wishes_hold: bool,
+    condition: watch::Sender<Condition>,
     /// Why we hung up, so that the protocol's word for it is not taken for theirs.
     wants: Option<Over>,
 }
@@ -283,14 +290,13 @@ impl Carrier {
     /// Lets the leg follow what was agreed on, and the holder know who holds whom.
     async fn refresh(&mut self) {
         let Some(agreed) = self.line.agreed() else { return };
-        let is_held = agreed.is_held();
+        let (holds_us, hears) = (agreed.is_held(), agreed.direction.hears());
         if let Some(watch) = &mut self.watch {
             // Whoever we do not listen to, or who holds us, need not send.
-            watch.hold(is_held || !agreed.direction.hears());
+            watch.hold(holds_us || !hears);
         }
-        if is_held != self.is_held {
-            self.is_held = is_held;
-        }
+        let is_held = self.wishes_hold && !hears;
+        self.condition.send_modify(|condition| (condition.is_held, condition.holds_us) = (is_held, holds_us));
         let epoch = match &self.seat {
             Seat::None => return,
             Seat::Room { call, .. } => *call.room().epoch(),
@@ -355,6 +361,7 @@ impl Carrier {
                 }
             }
             Order::Hold(is_held) => {
+                self.wishes_hold = is_held;
                 self.line.hold(is_held);
                 let body = self.line.offer();
                 self.dialog.tell(Command::Offer { body: Some(body), by: OfferBy::Default }).await;
@@ -466,6 +473,7 @@ impl Carrier {
         let ended = Box::pin(call.ended());
         self.seat = Seat::Room { call: Box::new(call), ended };
         let was_told = self.told.replace(room.clone()).is_some_and(|told| told.id() == room.id());
+        self.condition.send_modify(|condition| condition.entered = Some(room.id()));
         self.place.send_replace(Some(Place { room, participant }));
         if !was_told && self.state.borrow().is_answered() {
             let event = RoomEvent::CallAnswered { call: self.facts.sid.shared(), direction: self.facts.direction };
@@ -564,8 +572,20 @@ impl Carrier {
         }
     }
 
-    /// Once a second: a far end that is meant to speak and does not is gone.
+    /// Once a second: how it sounds is shown, and a far end that is meant to speak and does not is gone.
     async fn on_health(&mut self, health: &Health) {
+        let codec = self.line.agreed().map(|agreed| agreed.codec.name());
+        let quality = codec.filter(|_| health.received > 0).map(|codec| Quality {
+            codec,
+            mos: health.mos,
+            loss: health.loss,
+            jitter_ms: health.jitter_ms,
+            round_trip_ms: health.round_trip_ms,
+            far_loss: health.far_loss,
+        });
+        if quality.is_some() {
+            self.condition.send_modify(|condition| condition.quality = quality);
+        }
         let Some(silent_ms) = self.watch.as_mut().and_then(|watch| watch.hear(health)) else { return };
         if self.state.borrow().is_answered() {
             tracing::info!(call = %self.facts.sid, silent_ms, "nothing came from the far end: the call is ended");

@@ -208,6 +208,9 @@ mod tests {
             answered_by: Some(AnsweredBy::Human),
             room: None,
             participant: None,
+            is_muted: false,
+            condition: Default::default(),
+            refused_with: None,
         };
         let shown = view(&call);
         assert_eq!((shown.status, shown.direction), (Status::Completed, Direction::OutboundApi));
