@@ -32,7 +32,7 @@ use crate::{
     agree::{self, Agreement},
     event::{Cut, Event, LostWhy, UtteranceId, Word},
     pool::StreamConfig,
-    recognizer::{Error, Hypothesis},
+    recognizer::{Error, Hints, Hypothesis},
     segment::{Score, Segment},
     vad::gate::{Edge, Gate, WINDOW_MS, WINDOW_SAMPLES},
 };
@@ -45,6 +45,8 @@ pub struct Job {
     pub audio: Vec<f32>,
     /// Whether a final waits for it.
     pub is_final: bool,
+    /// What is expected in it.
+    pub hints: Hints,
     /// Set when nobody needs the answer any more.
     pub abort: Arc<AtomicBool>,
 }
@@ -133,6 +135,11 @@ impl Listener {
             None => self.keep_short(now),
         }
         self.shed_backlog();
+    }
+
+    /// Expects something else from the next decode on.
+    pub fn expect(&mut self, hints: Hints) {
+        self.config.hints = hints;
     }
 
     /// Asks for everything heard so far as a final.
@@ -248,7 +255,7 @@ impl Listener {
         let job = self.next_job;
         let utterance = utterance.id;
         self.in_flight = Some(InFlight { job, utterance, until, from, abort: abort.clone() });
-        Some(Job { id: job, audio, is_final, abort })
+        Some(Job { id: job, audio, is_final, hints: self.config.hints.clone(), abort })
     }
 
     /// Takes the answer to a job, and what it cost the worker.

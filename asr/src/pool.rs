@@ -241,6 +241,11 @@ impl StreamInput {
         }
     }
 
+    /// Expects another language or other terms from the next decode on, also of what was pushed and not decoded yet.
+    pub fn expect(&mut self, hints: Hints) {
+        self.cell.ear().expect(hints);
+    }
+
     /// Asks for the words of everything pushed so far, without waiting for a pause. Always answered by one
     /// `Final` with [`crate::event::Cut::Finalize`], which may be empty. Asking again before anything new was
     /// pushed changes nothing.

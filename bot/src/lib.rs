@@ -3,12 +3,13 @@
 //! [`room::Room`] is a conversation as a value, [`actor`] the task that runs one, [`brain`] the pure state
 //! machine that finds action items, decisions and questions in it, and [`event`] what clients see of it all.
 //! [`ivr`] is the voice menu: another pure machine, which holds one telephone call and does what a TwiML
-//! application says.
+//! application says; [`consent`] asks those in a call whether it may be recorded.
 //! Nothing here knows whether words came from a telephone, a browser or a file, nor how events are sent.
 
 pub mod actor;
 pub mod answering;
 pub mod brain;
+pub mod consent;
 pub mod conversation;
 pub mod event;
 pub mod ivr;

@@ -23,5 +23,5 @@ pub use self::{
     number::{E164, Home, Party},
     pattern::Pattern,
     source::Source,
-    table::{Caller, Decision, Entry, Table, Unknown},
+    table::{Ask, Caller, Decision, Entry, Record, Table, Unknown},
 };

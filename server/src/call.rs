@@ -32,7 +32,7 @@ use media::{
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::listening::{Finalize, Listening};
+use self::listening::{Expected, Finalize, Listening};
 use crate::{admission::Place, app::App, error::ApiError, sound::Presence, telemetry};
 
 /// A pause after which an utterance is settled: short enough to read along, long enough to draw a breath.
@@ -101,6 +101,7 @@ pub struct Call {
     bridge: Bridge,
     events: mpsc::Receiver<LegEvent>,
     finalize: Arc<Finalize>,
+    expected: Arc<Expected>,
     progress: Arc<Progress>,
     keys: Keys,
     fate: Fate,
@@ -167,6 +168,7 @@ pub async fn join(app: &App, room: &RoomHandle, wish: Wish) -> Result<Call, ApiE
     let hang_up = CancellationToken::new();
     let fate = Fate { room: room.clone(), standing: seat.standing(), shutdown: app.shutdown().clone() };
     let finalize = Arc::new(Finalize::default());
+    let expected = Arc::new(Expected::default());
     let progress = Arc::new(Progress::default());
     let is_transcribed = ears.is_some();
     let listening = leg.take_ears().zip(ears).map(|(reader, ears)| Listening {
@@ -181,6 +183,7 @@ pub async fn join(app: &App, room: &RoomHandle, wish: Wish) -> Result<Call, ApiE
         },
         bridge: sound.bridge().clone(),
         finalize: finalize.clone(),
+        expected: expected.clone(),
         progress: progress.clone(),
         hang_up: hang_up.clone(),
     });
@@ -211,6 +214,7 @@ pub async fn join(app: &App, room: &RoomHandle, wish: Wish) -> Result<Call, ApiE
         bridge,
         events,
         finalize,
+        expected,
         progress,
         keys: Keys(keys),
         fate,
@@ -291,6 +295,11 @@ impl Call {
     /// Independent of this value's life.
     pub fn ended(&self) -> impl Future<Output = Ended> + Send + use<> {
         self.fate.clone().wait()
+    }
+
+    /// Lets the ears expect another language or other terms from now on.
+    pub fn expect(&self, hints: Hints) {
+        self.expected.tell(hints);
     }
 
     /// Asks for the words of everything that was said so far, without waiting for a pause.

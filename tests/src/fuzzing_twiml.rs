@@ -133,7 +133,8 @@ impl Call {
                 Input::Recording { id: RecordingId(id(&self.ids, "record")), event }
             }
             7 | 8 => {
-                let event = match what % 8 {
+                let event = match what % 9 {
+                    8 => LegEvent::Early,
                     0 => LegEvent::Started { call_sid: "CA2".to_owned() },
                     1 => LegEvent::Ringing,
                     2 => LegEvent::Answered,

@@ -35,7 +35,6 @@ const OUTBOX_EVENTS: usize = 256;
 /// One stream.
 pub(super) struct Cell {
     pub(super) id: u64,
-    pub(super) hints: Hints,
     pub(super) live: bool,
     shared: Arc<Shared>,
     inbox: Mutex<Inbox>,
@@ -78,6 +77,14 @@ impl Ear {
             notes.heard(window, has_failed, at);
         }
         self.listener.hear(window, speech, at);
+    }
+
+    /// See [`Listener::expect`].
+    pub(super) fn expect(&mut self, hints: Hints) {
+        if let Some(notes) = &self.notes {
+            notes.expects(&hints);
+        }
+        self.listener.expect(hints);
     }
 
     /// See [`Listener::finalize`].
@@ -149,7 +156,6 @@ impl Cell {
     pub(super) fn new(id: u64, config: StreamConfig, notes: Option<Notes>, shared: Arc<Shared>) -> Self {
         Self {
             id,
-            hints: config.hints.clone(),
             live: config.live,
             inbox: Mutex::default(),
             inbox_room: Notify::new(),

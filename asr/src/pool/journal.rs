@@ -43,9 +43,8 @@ impl Notes {
             .u8(u8::from(config.partials))
             .u8(u8::from(config.live))
             .u32(config.endpointing_ms)
-            .u64(config.starts_at.ticks())
-            .u32(u32::try_from(hints.keyterms.len()).unwrap_or(u32::MAX));
-        let body = hints.keyterms.iter().fold(body, |body, term| body.text(term));
+            .u64(config.starts_at.ticks());
+        let body = put_terms(body, hints);
         notes.journal.note(Kind::EarsOpened, notes.track, body.done());
         notes
     }
@@ -65,6 +64,11 @@ impl Notes {
         self.journal.note(Kind::EarsTold, self.track, body.done());
     }
 
+    pub(super) fn expects(&self, hints: &Hints) {
+        let body = Put::new().u8(EXPECTS).text(hints.language.as_deref().unwrap_or_default());
+        self.journal.note(Kind::EarsTold, self.track, put_terms(body, hints).done());
+    }
+
     pub(super) fn answered(&self, job: u64, answer: &Result<Hypothesis, Error>, cost: Duration) {
         let outcome = match answer {
             Ok(_) => Outcome::Words,
@@ -75,6 +79,20 @@ impl Notes {
         let body = Put::new().u8(ANSWERED).u64(job).u8(outcome as u8).u64(cost);
         self.journal.note(Kind::EarsTold, self.track, body.done());
     }
+}
+
+fn put_terms(body: Put, hints: &Hints) -> Put {
+    let body = body.u32(u32::try_from(hints.keyterms.len()).unwrap_or(u32::MAX));
+    hints.keyterms.iter().fold(body, |body, term| body.text(term))
+}
+
+fn take_language(body: &mut Take<'_>) -> Result<Option<String>, Short> {
+    Ok(Some(body.text()?.to_owned()).filter(|language| !language.is_empty()))
+}
+
+fn take_terms(body: &mut Take<'_>) -> Result<Vec<String>, Short> {
+    let terms = body.u32()?;
+    (0..terms).map(|_| body.text().map(str::to_owned)).collect()
 }
 
 impl fmt::Debug for Notes {
@@ -97,6 +115,7 @@ pub enum Mark {
 }
 
 const ANSWERED: u8 = 5;
+const EXPECTS: u8 = 6;
 
 /// How a decode came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +163,8 @@ pub enum Step {
         /// Since the call began.
         at: Duration,
     },
+    /// It was told what to expect.
+    Expected(Hints),
     /// It was given the answer to a decode.
     Answered {
         /// Which.
@@ -164,15 +185,14 @@ impl Opened {
         let mut body = Take::new(&record.body);
         let (engine, model) = (body.text()?.to_owned(), body.text()?.to_owned());
         let window_max_s = body.u32()?;
-        let language = Some(body.text()?.to_owned()).filter(|language| !language.is_empty());
+        let language = take_language(&mut body)?;
         let (partials, live) = (body.u8()? != 0, body.u8()? != 0);
         let endpointing_ms = body.u32()?;
         let starts_at = MediaTime::from_ticks(body.u64()?);
         if starts_at > LATEST {
             return Err(Short { at: 0 });
         }
-        let terms = body.u32()?;
-        let keyterms = (0..terms).map(|_| body.text().map(str::to_owned)).collect::<Result<_, _>>()?;
+        let keyterms = take_terms(&mut body)?;
         body.end()?;
         let hints = Hints { language, keyterms };
         let config = StreamConfig { hints, partials, endpointing_ms, starts_at, live };
@@ -206,6 +226,10 @@ impl Step {
                         _ => return Err(Short { at: 9 }),
                     };
                     Self::Answered { job, outcome, cost: Duration::from_nanos(body.u64()?) }
+                }
+                EXPECTS => {
+                    let language = take_language(&mut body)?;
+                    Self::Expected(Hints { language, keyterms: take_terms(&mut body)? })
                 }
                 mark => {
                     let mark = match mark {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     event::Event,
     listener::{Job, Listener},
-    recognizer::{Decoder, Error, Hints},
+    recognizer::{Decoder, Error},
     segment::Score,
     vad::{
         gate::WINDOW_SAMPLES,
@@ -43,7 +43,6 @@ pub enum Diverged {
 pub struct Stream {
     listener: Listener,
     voice: Voice,
-    hints: Hints,
     job: Option<Job>,
     /// Any instant will do: only differences are looked at.
     began: Instant,
@@ -52,9 +51,8 @@ pub struct Stream {
 impl Stream {
     /// A stream that has heard nothing; the call's time zero is `began`.
     pub fn new(opened: Opened, began: Instant) -> Self {
-        let hints = opened.config.hints.clone();
         let listener = Listener::new(opened.config, opened.window_max_s);
-        Self { listener, voice: Voice::default(), hints, job: None, began }
+        Self { listener, voice: Voice::default(), job: None, began }
     }
 
     /// Does one step again and hands back what the stream says to it.
@@ -73,6 +71,7 @@ impl Stream {
                     Mark::Taken => self.job = self.listener.take_job(at),
                 }
             }
+            Step::Expected(hints) => self.listener.expect(hints),
             Step::Answered { job, outcome, cost } => self.answer(job, outcome, cost, decoder)?,
         }
         Ok(std::iter::from_fn(|| self.listener.poll()).collect())
@@ -107,7 +106,7 @@ impl Stream {
         };
         let answer = match outcome {
             Outcome::Words => {
-                let answer = decoder.decode(&job.audio, &self.hints, &AtomicBool::new(false));
+                let answer = decoder.decode(&job.audio, &job.hints, &AtomicBool::new(false));
                 Ok(answer.map_err(|error| Diverged::Model(error.to_string()))?)
             }
             Outcome::Aborted => Err(Error::Aborted),

@@ -79,7 +79,7 @@ pub(super) fn run(shared: &Shared, recognizer: &dyn Recognizer, mut decoder: Box
         };
         drop(ear);
 
-        let answer = catch_unwind(AssertUnwindSafe(|| decoder.decode(&job.audio, &cell.hints, &job.abort)))
+        let answer = catch_unwind(AssertUnwindSafe(|| decoder.decode(&job.audio, &job.hints, &job.abort)))
             .unwrap_or_else(|_| Err(Error::Engine("the decoder panicked".to_owned())));
         let done_at = now();
         if let Err(Error::Engine(why)) = &answer {

@@ -100,8 +100,7 @@ pub enum Effect {
         id: SoundId,
         /// The country whose ringing it is.
         country: Option<String>,
-        /// Whether the call is not taken yet: then the caller's own network makes the sound (180 Ringing), or the
-        /// dialled side's early media is passed on.
+        /// Whether the call is not taken yet: then the caller's own network makes the sound (180 Ringing).
         is_signalled: bool,
     },
     /// End a sound at once. Needs no answer.
@@ -133,6 +132,9 @@ pub enum Effect {
     Dial(Box<Leg>),
     /// End a leg, whether it rings or talks. Needs no answer: the machine counts it as ended.
     HangUpLeg(LegId),
+    /// Let the caller hear what a leg plays before it takes the call, also where the caller's own call is not taken
+    /// yet; until `Bridge`, `HangUpLeg`, a whisper, or `LegEvent::Unreached`.
+    HearEarly(LegId),
     /// Connect the caller with a leg that is ready; both hear each other until `HangUpLeg` or `LegEvent::Ended`.
     Bridge(LegId),
 
@@ -255,8 +257,6 @@ pub struct Leg {
     pub whisper: Option<Endpoint>,
     /// Whether somebody listens for a machine.
     pub detection: Option<MachineDetection>,
-    /// Whether what the far side plays before it answers may be heard by the caller.
-    pub early_media: bool,
 }
 
 /// Whom a leg reaches.

@@ -159,6 +159,9 @@ pub enum LegEvent {
     },
     /// It rings there.
     Ringing,
+    /// There is something to hear of them although they have not taken it: an announcement, or ringing of their own.
+    /// It rings there, too.
+    Early,
     /// Somebody took it.
     Answered,
     /// The whisper is through; they may be connected.

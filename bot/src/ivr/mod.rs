@@ -14,6 +14,7 @@ pub mod callback;
 pub mod effect;
 pub mod input;
 pub mod key;
+mod likely;
 pub mod machine;
 pub mod notice;
 pub mod private;

@@ -41,6 +41,32 @@ pub struct Entry {
     /// At an application: the URL that is told how the call fares.
     #[serde(default)]
     pub status_callback: Option<String>,
+    /// Whether calls are recorded; they are not when not set.
+    #[serde(default)]
+    pub record: Option<Record>,
+    /// Where callers are asked: the question, in place of ours.
+    #[serde(default)]
+    pub question: Option<String>,
+    /// Where callers are asked: the language of what they are told, such as `de-DE`.
+    #[serde(default)]
+    pub language: Option<String>,
+}
+
+/// Whether calls of a number are recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Record {
+    /// When everybody in the call has agreed.
+    Ask,
+}
+
+/// How those in a call are asked whether it may be recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// The question; the server's own when not set.
+    pub question: Option<String>,
+    /// The language of what they are told.
+    pub language: Option<String>,
 }
 
 impl Entry {
@@ -55,6 +81,9 @@ impl Entry {
             method: None,
             fallback: None,
             status_callback: None,
+            record: None,
+            question: None,
+            language: None,
         }
     }
 
@@ -82,6 +111,14 @@ impl Entry {
             Self { fallback, .. } if !is_url(fallback) => Some(("fallback", "must be an http(s) URL")),
             Self { status_callback, .. } if !is_url(status_callback) => {
                 Some(("status_callback", "must be an http(s) URL"))
+            }
+            Self { record: Some(_), to, .. } if !matches!(to, Target::User(_) | Target::Trunk(_) | Target::Scribe) => {
+                Some(("record", "is for numbers that lead to a user, a trunk or scribe; applications ask themselves"))
+            }
+            Self { record: None, question: Some(_), .. } => Some(("question", "is for numbers with record = \"ask\"")),
+            Self { record: None, language: Some(_), .. } => Some(("language", "is for numbers with record = \"ask\"")),
+            Self { question: Some(question), .. } if question.trim().is_empty() => {
+                Some(("question", "must say something"))
             }
             Self { to: Target::Trunk(_), from, auth: false, .. } if from.is_empty() => Some((
                 "from",
@@ -169,11 +206,7 @@ impl Table {
 
     /// Who is called.
     pub fn route(&self, called: &Party, caller: &Caller<'_>) -> Decision {
-        let found = self.entries.iter().find_map(|entry| {
-            let rest = entry.number.iter().find_map(|pattern| pattern.rest(called))?;
-            is_from(&entry.from, caller).then_some((entry, rest))
-        });
-        match found {
+        match self.find(called, caller) {
             Some((entry, _)) if entry.auth && caller.user.is_none() => Decision::Challenge,
             Some((entry, rest)) => entry.connect(called, rest).map_or(Decision::Refuse(NOT_FOUND), Decision::Connect),
             None if self.unknown == Unknown::Challenge && caller.user.is_none() && caller.trunk.is_none() => {
@@ -181,6 +214,20 @@ impl Table {
             }
             None => Decision::Refuse(NOT_FOUND),
         }
+    }
+
+    /// How those are asked who call this, if their call is to be recorded.
+    pub fn asks(&self, called: &Party, caller: &Caller<'_>) -> Option<Ask> {
+        let (entry, _) = self.find(called, caller)?;
+        let Record::Ask = entry.record?;
+        Some(Ask { question: entry.question.clone(), language: entry.language.clone() })
+    }
+
+    fn find<'a>(&'a self, called: &'a Party, caller: &Caller<'_>) -> Option<(&'a Entry, &'a str)> {
+        self.entries.iter().find_map(|entry| {
+            let rest = entry.number.iter().find_map(|pattern| pattern.rest(called))?;
+            is_from(&entry.from, caller).then_some((entry, rest))
+        })
     }
 }
 
@@ -281,6 +328,15 @@ mod tests {
     }
 
     #[test]
+    fn whoever_calls_a_number_that_is_recorded_is_asked_as_its_entry_says() {
+        let question = Some("May we record?".to_owned());
+        let recorded = Entry { record: Some(Record::Ask), question: question.clone(), ..entry("100", "user:alice") };
+        let table = Table::new(vec![recorded, entry("*", "scribe")], Unknown::NotFound);
+        assert_eq!(table.asks(&party("100"), &stranger()), Some(Ask { question, language: None }));
+        assert_eq!(table.asks(&party("101"), &stranger()), None);
+    }
+
+    #[test]
     fn with_challenge_nobody_learns_which_numbers_exist() {
         let table = Table::new(
             vec![Entry { auth: true, ..entry("100", "user:alice") }, Entry { auth: true, ..entry("auth", "echo") }],
@@ -310,6 +366,9 @@ mod tests {
             (Entry { fallback: Some("file:///etc".to_owned()), ..entry("9*", "ivr") }, "fallback"),
             (Entry { status_callback: Some("x".to_owned()), ..entry("9*", "ivr") }, "status_callback"),
             (Entry { number: Vec::new(), ..entry("9*", "ivr") }, "number"),
+            (Entry { record: Some(Record::Ask), ..entry("9*", "ivr") }, "record"),
+            (Entry { question: Some("May we?".to_owned()), ..entry("9*", "scribe") }, "question"),
+            (Entry { language: Some("de".to_owned()), ..entry("9*", "scribe") }, "language"),
         ] {
             assert_eq!(broken.fault().unwrap().0, key);
         }

@@ -92,6 +92,40 @@ fn a_call_that_is_answered_on_bridge_is_not_taken_before() {
 }
 
 #[test]
+fn what_the_only_one_who_rings_plays_is_heard_in_place_of_our_ringing() {
+    let mut call = call(ONE).begin();
+    call.leg(0, LegEvent::Ringing).forget().leg(0, LegEvent::Early).expect(&["stop sound", "hear leg 0 ring"]);
+    call.leg(0, LegEvent::Ringing).leg(0, LegEvent::Early).expect(&[]);
+    call.leg(0, LegEvent::Answered).expect(&["bridge leg 0"]);
+    // Also where the caller's call is not taken, and whoever plays something never takes theirs.
+    let mut call =
+        crate::kit::call(r#"<Dial action="after" answerOnBridge="true" sequential="true"><Number>+491</Number><Number>+492</Number></Dial>"#)
+            .begin();
+    call.forget().leg(0, LegEvent::Early).expect(&["hear leg 0 ring"]);
+    call.leg(0, LegEvent::Unreached(Unreached::Busy)).expect(&["dial +492 as +4930111 for 30s"]);
+    call.leg(1, LegEvent::Ringing).expect(&["ringing is signalled"]);
+    call.leg(1, LegEvent::Early).expect(&["stop sound", "hear leg 1 ring"]);
+    call.leg(1, LegEvent::Answered).expect(&["answer", "bridge leg 1"]);
+}
+
+#[test]
+fn of_several_who_ring_nobody_is_heard_until_one_is_left_and_a_named_ringing_stays() {
+    let mut call = call("<Dial><Number>+491</Number><Number>+492</Number></Dial>").begin();
+    call.forget().leg(0, LegEvent::Early).expect(&["ringing as here"]);
+    call.leg(1, LegEvent::Unreached(Unreached::Busy)).expect(&["stop sound", "hear leg 0 ring"]);
+    let mut call = crate::kit::call(r#"<Dial ringTone="us">+491</Dial>"#).begin();
+    call.forget().leg(0, LegEvent::Early).expect(&["ringing us"]);
+}
+
+#[test]
+fn it_rings_again_while_whoever_was_heard_listens_to_a_whisper() {
+    let mut call = call(r#"<Dial><Number url="screen">+491</Number></Dial>"#).begin();
+    call.forget().leg(0, LegEvent::Early).expect(&["hear leg 0 ring"]);
+    call.leg(0, LegEvent::Answered).expect(&["ringing as here"]);
+    call.leg(0, LegEvent::Ready).expect(&["stop sound", "bridge leg 0"]);
+}
+
+#[test]
 fn a_call_nobody_could_take_ends_without_having_been_taken() {
     let mut call = call(r#"<Dial answerOnBridge="true">+491</Dial>"#).status_callback().begin();
     call.forget().leg(0, LegEvent::Unreached(Unreached::Busy));

@@ -405,6 +405,7 @@ impl Call {
                 format!("dial {who} as {} for {}s", leg.caller_id.reveal(), leg.timeout.as_secs())
             }
             Effect::HangUpLeg(id) => format!("hang up leg {}", leg(id)),
+            Effect::HearEarly(id) => format!("hear leg {} ring", leg(id)),
             Effect::Bridge(id) => format!("bridge leg {}", leg(id)),
             Effect::JoinConference { room, .. } => format!("join conference {}", room.name),
             Effect::LeaveConference => "leave conference".to_owned(),

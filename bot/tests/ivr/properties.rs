@@ -129,6 +129,7 @@ fn step() -> impl Strategy<Value = Step> {
     let leg = prop::sample::select(vec![
         LegEvent::Started { call_sid: "CA1".into() },
         LegEvent::Ringing,
+        LegEvent::Early,
         LegEvent::Answered,
         LegEvent::Ready,
         LegEvent::Detected("human"),

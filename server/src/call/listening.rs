@@ -13,6 +13,7 @@ use std::{
 use asr::{
     event::{Event, LostWhy},
     pool::{Ears, StreamConfig, StreamEvents, StreamInput},
+    recognizer::Hints,
 };
 use bot::actor::Seat;
 use media::{
@@ -57,6 +58,20 @@ impl Finalize {
     }
 }
 
+/// What is to be expected from now on. One place: the latest wish holds.
+#[derive(Default)]
+pub(super) struct Expected(Mutex<Option<Hints>>);
+
+impl Expected {
+    pub(super) fn tell(&self, hints: Hints) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(hints);
+    }
+
+    fn take(&self) -> Option<Hints> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 /// What it takes to listen to a leg.
 pub(super) struct Listening {
     pub(super) reader: TapReader,
@@ -64,6 +79,7 @@ pub(super) struct Listening {
     pub(super) config: StreamConfig,
     pub(super) bridge: Bridge,
     pub(super) finalize: Arc<Finalize>,
+    pub(super) expected: Arc<Expected>,
     pub(super) progress: Arc<Progress>,
     pub(super) hang_up: CancellationToken,
 }
@@ -113,6 +129,9 @@ impl Listening {
                 look.tick().await;
                 continue;
             };
+            if let Some(hints) = self.expected.take() {
+                input.expect(hints);
+            }
             let pushed = match heard {
                 Heard::Frame(frame) => {
                     let pushed = input.push(&frame.samples).await;

@@ -16,6 +16,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use asr::recognizer::Hints;
 use bot::{actor::RoomHandle, answering::AnsweredBy, event::Direction};
 use media::{
     dsp::progress::Heard,
@@ -160,7 +161,7 @@ pub(crate) struct Part {
     /// Whether its words are wanted.
     pub(crate) words: crate::call::Words,
     /// Language and key terms.
-    pub(crate) hints: asr::recognizer::Hints,
+    pub(crate) hints: Hints,
     /// Silence that closes an utterance, in milliseconds.
     pub(crate) endpointing_ms: u32,
     /// Whether it agreed to be recorded.
@@ -237,6 +238,7 @@ enum Order {
     NotifyRefer(ReferId, u16),
     NoAnswer,
     Finalize,
+    Expect(Hints),
     HangUp(Option<String>),
 }
 
@@ -408,6 +410,11 @@ impl Phone {
     /// Gives up calling somebody who does not answer.
     pub(crate) async fn no_answer(&self) {
         self.order(Order::NoAnswer).await;
+    }
+
+    /// Lets the ears expect another language or other terms, wherever the call goes from now on.
+    pub(crate) async fn expect(&self, hints: Hints) {
+        self.order(Order::Expect(hints)).await;
     }
 
     /// Asks for the words of everything that was said so far, without waiting for a pause.

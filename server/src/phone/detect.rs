@@ -55,6 +55,8 @@ pub(super) fn detect(app: &App, phone: &Phone, detection: Detection) -> oneshot:
         if !phone.taken().await {
             return;
         }
+        // What was played before it was taken is the network's, and no greeting.
+        let overheard = overheard.resubscribe();
         let outcome = listen(&app, &phone, detection.settings, overheard).await;
         phone.is_answered_by(outcome.answered_by);
         let event = RoomEvent::CallAnsweredBy {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use asr::recognizer::Hints;
 use bot::{
+    actor::RoomHandle,
     event::Direction,
-    routing::{Caller, Decision, Destination, Party, guard::Outcome},
+    routing::{Ask, Caller, Decision, Destination, Party, guard::Outcome},
 };
 use sip::{
     auth::{Checked, Unproven},
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 use super::{
     Phones,
     call::{self, Beginning, Facts, News, Part, Phone},
+    consent::{self, Asking},
     exchange::Incoming,
     line::{Line, local_ip},
     outgoing::{Dial, Whom},
@@ -29,6 +31,7 @@ use super::{
 use crate::{
     app::App,
     call::{ENDPOINTING_MS, Words},
+    error::ApiError,
 };
 
 /// How long somebody rings who is called because a number leads there.
@@ -44,6 +47,8 @@ pub(super) async fn take(app: App, phones: Arc<Phones>, mut incoming: mpsc::Rece
 /// A call that may come in.
 struct Admitted {
     destination: Destination,
+    /// How they are asked, where the call is to be recorded.
+    asks: Option<Ask>,
     caller: Who,
     called: Party,
 }
@@ -74,7 +79,7 @@ async fn answer(app: App, phones: Arc<Phones>, incoming: Incoming) {
     };
     let now = app.clock().now();
     let judged = judge(&phones, &request, address, &from, replaces.is_some(), now);
-    let Admitted { destination, caller, called } = match judged {
+    let Admitted { destination, asks, caller, called } = match judged {
         Ok(admitted) => admitted,
         Err((status, headers)) => return reject(status, headers).await,
     };
@@ -114,7 +119,11 @@ async fn answer(app: App, phones: Arc<Phones>, incoming: Incoming) {
             let other_end = from_us.and_then(|sid| phones.calls().made_for(&sid));
             take_the_place(&app, &phones, (&phone, news), replaced, other_end).await;
         }
-        None => connect(&app, &phones, &phone, news, destination, &caller, max_forwards).await,
+        None => {
+            let asking = asks.map(|asks| Asking::of(&app, &asks));
+            let way = Connecting { destination, asking, max_forwards };
+            connect(&app, &phones, &phone, news, way, &caller).await;
+        }
     }
     // Whatever happened: what a call holds is free when it is over.
     phone.over().await;
@@ -146,6 +155,7 @@ fn judge(
         return Err(refused(&mut desk, 404));
     };
     let caller = Caller { address, trunk: trunk.as_deref(), user: user.as_deref() };
+    let asks = phones.table().asks(&called, &caller);
     let destination = match phones.table().route(&called, &caller) {
         Decision::Connect(Destination::Reject(status)) => return Err((status, Headers::new())),
         Decision::Connect(destination) => destination,
@@ -169,7 +179,7 @@ fn judge(
         (None, None) => format!("address:{address}"),
     };
     let name = from.display.clone().filter(|name| !name.trim().is_empty());
-    Ok(Admitted { destination, caller: Who { from: number, name, payer, trunk }, called })
+    Ok(Admitted { destination, asks, caller: Who { from: number, name, payer, trunk }, called })
 }
 
 fn release(phones: &Phones, trunk: Option<&str>) {
@@ -178,16 +188,36 @@ fn release(phones: &Phones, trunk: Option<&str>) {
     }
 }
 
+/// What was decided about a call.
+struct Connecting {
+    destination: Destination,
+    asking: Option<Asking>,
+    max_forwards: u8,
+}
+
+/// Whom a call is passed on to.
+struct Passing {
+    whom: Whom,
+    asking: Option<Asking>,
+    max_forwards: u8,
+}
+
+/// A room for a call; where the call is to be recorded, everybody in it must agree.
+fn room_of(app: &App, asking: Option<&Asking>) -> Result<RoomHandle, ApiError> {
+    let settings = asking.map(|_| Asking::room()).unwrap_or_default();
+    app.open_room_with("", settings)
+}
+
 /// Carries a decision out; returns when nothing is left to do but to wait for the end.
 async fn connect(
     app: &App,
     phones: &Arc<Phones>,
     phone: &Phone,
     news: mpsc::Receiver<News>,
-    destination: Destination,
+    way: Connecting,
     caller: &Who,
-    max_forwards: u8,
 ) {
+    let Connecting { destination, asking, max_forwards } = way;
     match destination {
         Destination::Echo => {
             if phone.answer().await.is_ok()
@@ -198,7 +228,7 @@ async fn connect(
             }
         }
         Destination::Ring => phone.ring().await,
-        Destination::Scribe => scribe(app, phones, phone, news).await,
+        Destination::Scribe => scribe(app, phones, phone, news, asking).await,
         Destination::Conference(name) => conference(app, phones, phone, news, &name).await,
         Destination::Ivr(ivr) => super::menu::answer(app, phones, phone, news, &ivr).await,
         Destination::Agent(_) => {
@@ -209,19 +239,20 @@ async fn connect(
         }
         Destination::User(user) => {
             let whom = Whom::User(user);
-            pass_on(app, phones, phone, news, whom, caller, max_forwards).await;
+            pass_on(app, phones, phone, news, Passing { whom, asking, max_forwards }, caller).await;
         }
         Destination::Trunk { trunk, number } => {
             let dialled = phone.facts().to.clone();
-            pass_on(app, phones, phone, news, Whom::Trunk { trunk, number, dialled }, caller, max_forwards).await;
+            let whom = Whom::Trunk { trunk, number, dialled };
+            pass_on(app, phones, phone, news, Passing { whom, asking, max_forwards }, caller).await;
         }
         Destination::Reject(status) => phone.reject(status, Headers::new()).await,
     }
 }
 
 /// Listens, and writes down what is said.
-async fn scribe(app: &App, phones: &Arc<Phones>, phone: &Phone, news: mpsc::Receiver<News>) {
-    let room = match app.open_room("") {
+async fn scribe(app: &App, phones: &Arc<Phones>, phone: &Phone, news: mpsc::Receiver<News>, asking: Option<Asking>) {
+    let room = match room_of(app, asking.as_ref()) {
         Ok(room) => room,
         Err(error) => return refuse(phone, &error).await,
     };
@@ -231,6 +262,9 @@ async fn scribe(app: &App, phones: &Arc<Phones>, phone: &Phone, news: mpsc::Rece
     if let Err(error) = phone.enter(&room, part(app, phone)).await {
         tracing::warn!(call = %phone.sid(), %error, "a call could not be listened to");
         phone.hang_up().await;
+    }
+    if let Some(asking) = asking {
+        consent::ask(app, &room, std::slice::from_ref(phone), asking);
     }
     together::alone(app, phones, phone, news).await;
 }
@@ -256,14 +290,14 @@ async fn pass_on(
     phones: &Arc<Phones>,
     phone: &Phone,
     news: mpsc::Receiver<News>,
-    whom: Whom,
+    passing: Passing,
     caller: &Who,
-    max_forwards: u8,
 ) {
+    let Passing { whom, asking, max_forwards } = passing;
     let Some(max_forwards) = max_forwards.checked_sub(1).filter(|left| *left > 0) else {
         return phone.reject(483, Headers::new()).await;
     };
-    let room = match app.open_room("") {
+    let room = match room_of(app, asking.as_ref()) {
         Ok(room) => room,
         Err(error) => return refuse(phone, &error).await,
     };
@@ -280,7 +314,7 @@ async fn pass_on(
         headers: Headers::new(),
         max_forwards,
     };
-    together::pass_on(app, phones, (phone.clone(), news), dial, &room).await;
+    together::pass_on(app, phones, (phone.clone(), news), dial, &room, asking).await;
 }
 
 /// A call that takes the place of another of ours (RFC 3891): it enters the room, and the endpoint ends the other.
@@ -327,7 +361,7 @@ pub(super) fn part(app: &App, phone: &Phone) -> Part {
     }
 }
 
-async fn refuse(phone: &Phone, error: &crate::error::ApiError) {
+async fn refuse(phone: &Phone, error: &ApiError) {
     tracing::warn!(call = %phone.sid(), %error, "a telephone call was refused");
     phone.reject(503, retry_after(5)).await;
 }

@@ -7,6 +7,7 @@
 
 pub(crate) mod call;
 pub(crate) mod calls;
+mod consent;
 mod desk;
 pub(crate) mod detect;
 pub(crate) mod exchange;

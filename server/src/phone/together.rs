@@ -17,10 +17,11 @@ use tokio::sync::mpsc;
 use super::{
     Phones,
     call::{News, Over, Phone, Refusal, State},
+    consent::{self, Asking},
     incoming::{part, retry_after},
     outgoing::{self, Dial, Held},
 };
-use crate::app::App;
+use crate::{app::App, recording};
 
 /// How long somebody rings to whom a call is transferred.
 const RING_FOR: Duration = Duration::from_secs(60);
@@ -82,12 +83,23 @@ fn is_deserted(phone: &Phone) -> bool {
     phone.place().borrow().as_ref().is_none_or(|place| place.room.read(|room| room.participants().len() <= 1))
 }
 
-/// Calls somebody for a call that waits, and puts the two together in `room` until one of them goes.
-pub(super) async fn pass_on(app: &App, phones: &Arc<Phones>, held: Held, dial: Dial, room: &RoomHandle) {
+/// Calls somebody for a call that waits, and puts the two together in `room` until one of them goes; where they are to be
+/// recorded they are asked.
+pub(super) async fn pass_on(
+    app: &App,
+    phones: &Arc<Phones>,
+    held: Held,
+    dial: Dial,
+    room: &RoomHandle,
+    asking: Option<Asking>,
+) {
     let (phone, news) = held;
     match outgoing::dial(app, phones, dial).await {
         Ok(others) => {
             if let Some(other) = until_taken(app, &phone, others, room).await {
+                if let Some(asking) = asking {
+                    consent::ask(app, room, &[phone.clone(), other.0.clone()], asking);
+                }
                 stay(app, phones, (phone, news), other).await;
             }
         }
@@ -97,6 +109,8 @@ pub(super) async fn pass_on(app: &App, phones: &Arc<Phones>, held: Held, dial: D
             phone.reject(error.status(), headers).await;
         }
     }
+    // The room is told how its recording ended before it is closed.
+    recording::end_with(app, room.id()).await;
     room.close().await;
 }
 

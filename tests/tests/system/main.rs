@@ -6,6 +6,7 @@
 mod accuracy;
 mod answering;
 mod api;
+mod applications;
 mod architecture;
 mod bad_sockets;
 mod bench;

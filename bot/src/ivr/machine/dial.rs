@@ -32,6 +32,8 @@ pub(super) struct Dialling {
     later: VecDeque<Target>,
     legs: BTreeMap<LegId, Ringing>,
     ringback: Option<SoundId>,
+    /// Whose sound the caller hears although they have not taken the call.
+    early: Option<LegId>,
     talking: Option<Talking>,
     recording: Option<RecordingId>,
     /// How the best of those who were not reached went.
@@ -65,6 +67,7 @@ impl Dialling {
             later: VecDeque::new(),
             legs: BTreeMap::new(),
             ringback: None,
+            early: None,
             talking: None,
             recording: None,
             outcome: CallStatus::Failed,
@@ -140,8 +143,16 @@ impl Dialling {
                 leg.tell(desk, now, CallStatus::Initiated);
             }
             LegEvent::Ringing => {
-                leg.tell(desk, now, CallStatus::Ringing);
+                leg.rings(desk, now);
                 self.ring_back(desk);
+            }
+            LegEvent::Early => {
+                leg.rings(desk, now);
+                leg.has_early_sound = true;
+                match self.who_is_heard_early() {
+                    Some(id) => self.hear_early(desk, id),
+                    None => self.ring_back(desk),
+                }
             }
             LegEvent::Answered if leg.answered_at.is_none() => {
                 leg.answered_at = Some(now);
@@ -152,6 +163,10 @@ impl Dialling {
                 } else {
                     // What they listen to has an end of its own; this is for when nobody tells us of it.
                     leg.until = Some(now + LONGEST_WHISPER);
+                    // They are not heard while they listen to it: for the caller it rings on.
+                    if self.early.take_if(|early| *early == id).is_some() {
+                        self.ring_back(desk);
+                    }
                 }
             }
             LegEvent::Ready => self.connect(desk, now, id),
@@ -238,11 +253,28 @@ impl Dialling {
     }
 
     fn ring_back(&mut self, desk: &mut Desk) {
-        if self.ringback.is_none() && self.talking.is_none() && self.finishing.is_none() {
+        let is_wanted = self.early.is_none() && self.talking.is_none() && self.finishing.is_none();
+        if self.ringback.is_none() && is_wanted {
             let id = SoundId(desk.fresh());
             self.ringback = Some(id);
             let is_signalled = desk.answered_at.is_none();
             desk.emit(Effect::Ringback { id, country: self.dial.ring_tone.clone(), is_signalled });
+        }
+    }
+
+    /// Whoever rings alone, and plays something meanwhile that the caller is to hear: announcements, ringing of their own.
+    /// Of several who ring nobody is heard, nor where the document names the ringing.
+    fn who_is_heard_early(&self) -> Option<LegId> {
+        let (id, leg) = self.legs.first_key_value().filter(|_| self.legs.len() == 1)?;
+        let is_heard = leg.has_early_sound && leg.answered_at.is_none() && self.dial.ring_tone.is_none();
+        is_heard.then_some(*id)
+    }
+
+    fn hear_early(&mut self, desk: &mut Desk, id: LegId) {
+        if self.early != Some(id) && self.talking.is_none() && self.finishing.is_none() {
+            self.hush(desk);
+            self.early = Some(id);
+            desk.emit(Effect::HearEarly(id));
         }
     }
 
@@ -262,6 +294,7 @@ impl Dialling {
             leg.tell(desk, now, CallStatus::InProgress);
         }
         self.child = Some(leg.child.call_sid.clone());
+        self.early = None;
         self.hush(desk);
         self.later.clear();
         self.hang_up_all(desk, now, Some(id));
@@ -307,6 +340,7 @@ impl Dialling {
     }
 
     fn forget(&mut self, desk: &mut Desk, now: Instant, id: LegId, status: CallStatus) {
+        self.early.take_if(|early| *early == id);
         if let Some(leg) = self.legs.remove(&id) {
             leg.tell(desk, now, status);
         }
@@ -315,6 +349,9 @@ impl Dialling {
     /// Dials the next, or is through when nobody is left.
     fn after_losing(&mut self, desk: &mut Desk, now: Instant) -> Then {
         if !self.legs.is_empty() || self.finishing.is_some() {
+            if let Some(id) = self.who_is_heard_early() {
+                self.hear_early(desk, id);
+            }
             return Then::Stay;
         }
         if let Some(target) = self.later.pop_front() {

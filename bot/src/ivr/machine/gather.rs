@@ -17,6 +17,7 @@ use crate::ivr::{
     effect::{Effect, ListenId, Listening, SoundId, Words},
     input::Heard,
     key::{Key, Keys},
+    likely,
     notice::Code,
     private::Private,
     twiml::{Choice, Gather, SpeechTimeout},
@@ -218,6 +219,7 @@ impl Gathering {
                 return self.paused(desk, now);
             }
             Heard::Partial { text, stability } if !text.reveal().trim().is_empty() => {
+                let text = self.meant(&text);
                 self.words_came(desk, now);
                 self.tell_partial(desk, &text, stability);
                 self.speech.partial = Some(text);
@@ -226,7 +228,7 @@ impl Gathering {
                 self.speech.partial = None;
                 if !text.reveal().trim().is_empty() {
                     self.words_came(desk, now);
-                    self.speech.finals.push((text, confidence));
+                    self.speech.finals.push((self.meant(&text), confidence));
                     self.speech.language = language.or_else(|| self.speech.language.take());
                 }
                 if self.speech.finals.len() >= MOST_SENTENCES {
@@ -253,6 +255,11 @@ impl Gathering {
             Heard::Partial { .. } | Heard::Settled => {}
         }
         Then::Stay
+    }
+
+    /// What was heard, where it is nearly a word that is likely to come.
+    fn meant(&self, heard: &Private) -> Private {
+        likely::read(heard.reveal(), &self.gather.hints).into()
     }
 
     /// Ends it without a result.
@@ -394,7 +401,7 @@ impl Gathering {
         let language = self.gather.language.clone().or_else(|| desk.rules.language.clone());
         let words = Words {
             language: language.filter(|language| language != "multi"),
-            hints: self.gather.hints.clone(),
+            hints: self.expected(),
             partials: true,
             quick_ends: self.gather.speech_timeout == SpeechTimeout::Auto,
             profanity_filter: self.gather.profanity_filter,
@@ -402,6 +409,13 @@ impl Gathering {
         };
         self.listening = Some(id);
         desk.emit(Effect::Listen { id, to: Listening::Words(words) });
+    }
+
+    /// Words that are likely to come: those that are named, and those that mean something.
+    fn expected(&self) -> Vec<String> {
+        let choices = self.gather.choices.iter().flat_map(|choice| choice.words.iter());
+        let is_word = |word: &&String| word.chars().any(char::is_alphabetic);
+        self.gather.hints.iter().chain(choices.filter(is_word)).cloned().collect()
     }
 
     fn stop_listening(&mut self, desk: &mut Desk) {

@@ -22,6 +22,9 @@ pub(super) struct Ringing {
     pub(super) answered_at: Option<Instant>,
     /// Whether taking it is enough to be connected.
     pub(super) is_ready_at_once: bool,
+    /// Whether they play something before they take it.
+    pub(super) has_early_sound: bool,
+    has_rung: bool,
 }
 
 impl Ringing {
@@ -54,6 +57,8 @@ impl Ringing {
             until: Some(now + dial.timeout),
             answered_at: None,
             is_ready_at_once: whisper.is_none() && matches!(who, Callee::Phone(_)),
+            has_early_sound: false,
+            has_rung: false,
         };
         let leg = Leg {
             id,
@@ -63,10 +68,16 @@ impl Ringing {
             send_digits: target.map(|target| target.send_digits.clone()).unwrap_or_default(),
             whisper,
             detection,
-            early_media: desk.answered_at.is_none() && dial.answer_on_bridge,
         };
         desk.emit(Effect::Dial(Box::new(leg)));
         (id, ringing)
+    }
+
+    /// It rings there: told once, however it is known.
+    pub(super) fn rings(&mut self, desk: &mut Desk, now: Instant) {
+        if !std::mem::replace(&mut self.has_rung, true) {
+            self.tell(desk, now, CallStatus::Ringing);
+        }
     }
 
     /// Tells whoever wants to hear of them that they got on.

@@ -2,6 +2,7 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use asr::recognizer::Hints;
 use bot::{
     actor::RoomHandle,
     event::RoomEvent,
@@ -97,6 +98,7 @@ pub(crate) fn carry(app: App, beginning: Beginning) -> (Phone, mpsc::Receiver<Ne
         watch: silence.map(|silence| Watch::new(u32::try_from(silence.as_millis()).unwrap_or(u32::MAX))),
         wishes_hold: false,
         condition,
+        expected: None,
         wants: None,
     };
     tokio::spawn(carrier.run(inbox));
@@ -129,6 +131,8 @@ struct Carrier {
     /// Whether we were told to hold them.
     wishes_hold: bool,
     condition: watch::Sender<Condition>,
+    /// What its ears are to expect, where somebody said so.
+    expected: Option<Hints>,
     /// Why we hung up, so that the protocol's word for it is not taken for theirs.
     wants: Option<Over>,
 }
@@ -377,6 +381,12 @@ impl Carrier {
                     self.hang_up(Over::NoAnswer, None).await;
                 }
             }
+            Order::Expect(hints) => {
+                if let Seat::Room { call, .. } = &self.seat {
+                    call.expect(hints.clone());
+                }
+                self.expected = Some(hints);
+            }
             Order::Finalize => {
                 if let Seat::Room { call, .. } = &self.seat {
                     call.finalize();
@@ -455,7 +465,7 @@ impl Carrier {
             name: part.name,
             kind: Kind::Sip,
             consent: part.consent,
-            hints: part.hints,
+            hints: self.expected.clone().unwrap_or(part.hints),
             endpointing_ms: part.endpointing_ms,
             words: part.words,
             source: Some(self.source(nodes.receive)),

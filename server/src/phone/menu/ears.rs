@@ -1,4 +1,4 @@
-//! What a menu hears: the events of its room that are its caller's, as inputs of the machine.
+//! What a menu hears: the events of the caller's room that are theirs, as inputs of the machine.
 //!
 //! The room's own ears do the work; keys, speech and words come as room events and only those of the caller count.
 //! A stretch of listening decides whether words are passed on. When the machine wants what was said so far settled, the
@@ -58,6 +58,11 @@ impl Ears {
         }
         self.settling = Some((id, now + SETTLE_WITHIN));
         None
+    }
+
+    /// The caller is in another room, with other ears: of what was open nothing more is told.
+    pub(super) fn forget_open(&mut self) {
+        self.open.clear();
     }
 
     /// When [`Ears::tick`] is due.

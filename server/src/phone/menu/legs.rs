@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use asr::recognizer::Hints;
 use bot::{
     actor::RoomHandle,
     ivr::{
@@ -97,10 +98,23 @@ impl Legs {
         }
     }
 
-    /// Brings a leg into the caller's room.
-    pub(super) async fn bridge(&self, id: LegId, room: &RoomHandle) {
+    /// Lets the ears of those who are connected, or will be, expect something else.
+    pub(super) async fn expect(&self, hints: Hints) {
+        let phones: Vec<_> = lock(&self.legs).values().flatten().cloned().collect();
+        for phone in phones {
+            phone.expect(hints.clone()).await;
+        }
+    }
+
+    /// Brings a leg into the caller's room, where it is not there yet.
+    pub(super) async fn bridge(&self, id: LegId, room: &RoomHandle, hints: Hints) {
         let phone = lock(&self.legs).get(&id).and_then(|phones| phones.first().cloned());
         let Some(phone) = phone else { return };
+        // Whoever was heard before they took the call is there already, and must not be broken off.
+        if phone.place().borrow().as_ref().is_some_and(|place| place.room.id() == room.id()) {
+            return;
+        }
+        phone.expect(hints).await;
         if let Err(error) = phone.enter(room, part(&self.app, &phone)).await {
             tracing::warn!(call = %phone.sid(), %error, "a leg could not be connected");
             phone.hang_up().await;
@@ -142,15 +156,15 @@ impl Task {
             return LegEvent::Ended;
         }
         self.tell(LegEvent::Started { call_sid: held[0].0.sid().to_string() }).await;
+        if let Some(wish) = &leg.detection {
+            held.iter().for_each(|(phone, _)| self.detect(phone, wish));
+        }
         let (phone, mut news) = match self.first(held).await {
             Ok(taken) => taken,
             Err(why) => return LegEvent::Unreached(why),
         };
         if let Some(phones) = lock(&self.legs).get_mut(&self.id) {
             *phones = vec![phone.clone()];
-        }
-        if let Some(wish) = &leg.detection {
-            self.detect(&phone, wish);
         }
         self.tell(LegEvent::Answered).await;
         if !leg.send_digits.is_empty() {
@@ -177,7 +191,7 @@ impl Task {
         LegEvent::Ended
     }
 
-    /// Finds out who took it, and tells the machine.
+    /// Finds out who takes it, and tells the machine; nothing where somebody else does.
     fn detect(&self, phone: &Phone, wish: &MachineDetection) {
         let detection = Detection { settings: wish.settings(), is_aside: true, told: None };
         let detected = detect(&self.app, phone, detection);
@@ -194,7 +208,7 @@ impl Task {
     /// Whoever takes it first; the others are told to stop.
     async fn first(&self, held: Vec<Held>) -> Result<Held, Unreached> {
         let mut states: Vec<_> = held.iter().map(|(phone, _)| phone.state()).collect();
-        let mut has_rung = false;
+        let (mut has_rung, mut has_sounded) = (false, false);
         let taken = loop {
             let now: Vec<State> = states.iter_mut().map(|state| state.borrow_and_update().clone()).collect();
             if let Some(at) = now.iter().position(State::is_answered) {
@@ -214,7 +228,11 @@ impl Task {
                 };
                 return Err(why.min_by_key(nearness).unwrap_or(Unreached::Failed));
             }
-            if !has_rung && now.iter().any(|state| matches!(state, State::Ringing | State::Early)) {
+            // What one far side plays is heard before anybody answers; of several telephones, none.
+            if !has_sounded && now[..] == [State::Early] {
+                (has_rung, has_sounded) = (true, true);
+                self.tell(LegEvent::Early).await;
+            } else if !has_rung && now.iter().any(|state| matches!(state, State::Ringing | State::Early)) {
                 has_rung = true;
                 self.tell(LegEvent::Ringing).await;
             }

@@ -7,7 +7,9 @@
 //! they wait.
 
 mod conference;
+mod doors;
 mod ears;
+mod expecting;
 mod fetch;
 mod legs;
 mod music;
@@ -17,18 +19,15 @@ mod speech;
 mod taps;
 mod voice;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
+use asr::recognizer::Hints;
 use bot::{
     actor::{Follower, RoomHandle},
-    event::Direction,
+    event::{Direction, Published},
     ivr::{
         call::{CallFacts, Direction as CallDirection, StatusCallback},
-        effect::Effect,
+        effect::{Effect, Listening},
         input::{ConferenceEvent, Ending, Input, QueueEvent, SoundEnd},
         machine::{Machine, Role, Rules, Setup, Source},
         private::Private,
@@ -44,78 +43,30 @@ use tokio::sync::mpsc;
 
 pub(crate) use self::{
     conference::{Change, Conferences, ParticipantView, View as ConferenceView},
+    doors::{Door, MenuOrder, Menus},
     fetch::{Reach, tell},
     legs::press,
     queue::{MemberView, QueueRefusal, QueueView, Queues},
     records::beside,
 };
-use self::{
-    ears::Ears,
-    fetch::Desk,
-    legs::Legs,
-    records::Records,
-    taps::Taps,
+use self::{ears::Ears, expecting::Expecting, fetch::Desk, legs::Legs, records::Records, taps::Taps};
+pub(super) use self::{
+    speech::speak,
     voice::{Heard, Voice},
 };
 use super::{
     Phones,
-    call::{News, Over, Phone, State},
+    call::{News, Over, Phone, Place, State},
     incoming::part,
-    sid::{NO_ACCOUNT, Sid},
+    sid::NO_ACCOUNT,
 };
 use crate::app::App;
 
 /// What helper tasks tell the machine: it is read as fast as it is told.
 const TOLD_MAX: usize = 64;
 
-/// Orders that wait for a menu: whoever gives more is refused.
-const ORDERS: usize = 4;
-
 /// Entries of the room's log that are read at once.
 const ENTRIES: usize = 32;
-
-/// What somebody outside orders a menu to do: the REST interface, mostly.
-#[derive(Debug)]
-pub(crate) enum MenuOrder {
-    /// Go on with this document.
-    Redirect(Source),
-}
-
-/// Menus that are running, by their calls. Bounded by the calls that there are.
-#[derive(Default)]
-pub(crate) struct Menus(Arc<Mutex<BTreeMap<Sid, mpsc::Sender<MenuOrder>>>>);
-
-impl Menus {
-    /// The menu of a call.
-    pub(crate) fn of(&self, call: &Sid) -> Option<mpsc::Sender<MenuOrder>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(call).cloned()
-    }
-
-    /// Takes orders for the menu that a call has, or will have once it is taken, until the answer is dropped.
-    pub(crate) fn open(&self, call: &Sid) -> Door {
-        let (orders, inbox) = mpsc::channel(ORDERS);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(call.clone(), orders);
-        Door { inbox, _listed: Listed { call: call.clone(), menus: self.0.clone() } }
-    }
-}
-
-/// Where orders for a menu come in.
-pub(crate) struct Door {
-    inbox: mpsc::Receiver<MenuOrder>,
-    _listed: Listed,
-}
-
-/// A menu is listed until this is dropped.
-struct Listed {
-    call: Sid,
-    menus: Arc<Mutex<BTreeMap<Sid, mpsc::Sender<MenuOrder>>>>,
-}
-
-impl Drop for Listed {
-    fn drop(&mut self) {
-        self.menus.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.call);
-    }
-}
 
 /// A number's application, with everything about it that is configured.
 pub(crate) struct Application {
@@ -192,6 +143,7 @@ pub(crate) async fn run_in(
         phones: phones.clone(),
         phone: phone.clone(),
         ears: Ears::default(),
+        expecting: Expecting::default(),
         legs: Legs::new(app, phones, phone, told.clone()),
         records: Records::new(app, phones.recorded(), phone, told.clone()),
         taps: Taps::new(app, phone, told.clone()),
@@ -199,6 +151,7 @@ pub(crate) async fn run_in(
         conference: None,
         voice: None,
         caller: None,
+        elsewhere: None,
         room: room.clone(),
         desk,
         told,
@@ -244,9 +197,12 @@ struct Menu {
     events: Follower,
     machine: Machine,
     ears: Ears,
+    expecting: Expecting,
     voice: Option<Voice>,
     /// Who the caller is in the menu's room, while they are in it.
     caller: Option<ParticipantId>,
+    /// Where the caller is instead: in a conference, or with whoever took them from a queue.
+    elsewhere: Option<Elsewhere>,
     desk: Desk,
     legs: Legs,
     records: Records,
@@ -256,6 +212,12 @@ struct Menu {
     told: mpsc::Sender<Input>,
     is_through: bool,
     is_over: bool,
+}
+
+/// Another room that the caller is in, and what happens in it.
+struct Elsewhere {
+    place: Place,
+    events: Follower,
 }
 
 impl Menu {
@@ -268,6 +230,7 @@ impl Menu {
     ) -> bool {
         let phone = self.phone.clone();
         let ended = phone.over();
+        let mut places = phone.place();
         tokio::pin!(ended);
         // A call that was taken before its menu began never asks to be answered.
         if self.phone.now().is_answered() {
@@ -288,6 +251,12 @@ impl Menu {
             let heard = async {
                 match &mut self.voice {
                     Some(voice) => voice.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let happened = async {
+                match &mut self.elsewhere {
+                    Some(elsewhere) => elsewhere.events.next(ENTRIES).await,
                     None => std::future::pending().await,
                 }
             };
@@ -320,19 +289,29 @@ impl Menu {
                         break;
                     }
                     Ok(entries) => {
-                        let mut inputs = Vec::new();
                         if let Some(caller) = self.caller {
-                            for entry in entries {
-                                self.ears.hear(&entry.event, caller, &mut inputs);
-                                self.taps.hear(&entry.event, caller);
-                            }
-                        }
-                        for input in inputs {
-                            self.tell(input).await;
+                            self.hear(&entries, caller).await;
                         }
                     }
                     Err(fell_off) => self.events = self.room.follow(Some(fell_off.resume)),
                 },
+                // It never closes before the call is over, and then it is over.
+                Ok(()) = places.changed() => {
+                    let place = places.borrow_and_update().clone();
+                    self.moved(place);
+                }
+                entries = happened => {
+                    let Some(elsewhere) = &mut self.elsewhere else { continue };
+                    match entries {
+                        // The room was closed: the call goes somewhere else, or ends.
+                        Ok(entries) if entries.is_empty() => self.elsewhere = None,
+                        Ok(entries) => {
+                            let caller = elsewhere.place.participant;
+                            self.hear(&entries, caller).await;
+                        }
+                        Err(fell_off) => elsewhere.events = elsewhere.place.room.follow(Some(fell_off.resume)),
+                    }
+                }
                 Some(order) = orders.recv() => {
                     let MenuOrder::Redirect(source) = order;
                     self.tell(Input::Redirected(source)).await;
@@ -350,6 +329,27 @@ impl Menu {
         self.silence();
         self.legs.hang_up_all().await;
         self.is_through
+    }
+
+    /// What happens in the room that the caller is in, as whom they are there.
+    async fn hear(&mut self, entries: &[Arc<Published>], caller: ParticipantId) {
+        let mut inputs = Vec::new();
+        for entry in entries {
+            self.ears.hear(&entry.event, caller, &mut inputs);
+            self.taps.hear(&entry.event, caller);
+        }
+        for input in inputs {
+            self.tell(input).await;
+        }
+    }
+
+    /// The call is in another room now. Keys that are pressed there are for the menu, too.
+    fn moved(&mut self, place: Option<Place>) {
+        self.ears.forget_open();
+        self.elsewhere = place.filter(|place| place.room.id() != self.room.id()).map(|place| {
+            let events = place.room.follow(Some(place.room.read(Room::last_seq)));
+            Elsewhere { place, events }
+        });
     }
 
     fn now(&self) -> Instant {
@@ -406,7 +406,7 @@ impl Menu {
             Effect::Notify(notify) => self.desk.notify(notify),
             Effect::Warn(notice) => tracing::warn!(call = %self.phone.sid(), %notice, "a TwiML application"),
             Effect::Say { id, speech, times } => {
-                let speaking = speech::speak(self.app.clone(), &speech, times);
+                let speaking = speak(self.app.clone(), &speech, times);
                 self.sound(id, |mouth| speaking.into(mouth));
             }
             Effect::Play { id, url, times } => {
@@ -434,19 +434,36 @@ impl Menu {
                     voice.stop(id);
                 }
             }
-            Effect::Listen { id, to } => self.ears.listen(id, to),
+            Effect::Listen { id, to } => {
+                if let Listening::Words(words) = &to {
+                    let hints = self.hints(words.language.as_deref(), &words.hints);
+                    self.expecting.gather(id, hints);
+                    self.phone.expect(self.expecting.of_caller()).await;
+                }
+                self.ears.listen(id, to);
+            }
             Effect::SettleListening(id) => {
                 self.phone.finalize().await;
                 if let Some(input) = self.ears.settle(id, self.now()) {
                     self.later(input);
                 }
             }
-            Effect::StopListening(id) => self.ears.stop(id),
+            Effect::StopListening(id) => {
+                if self.expecting.gathered(id) {
+                    self.phone.expect(self.expecting.of_caller()).await;
+                }
+                self.ears.stop(id);
+            }
             Effect::Record { id, spec } => self.records.begin(id, spec, &self.room),
             Effect::StopRecording(id) => self.records.stop(id),
             Effect::Dial(leg) => self.legs.dial(*leg, &self.room, &self.desk),
             Effect::HangUpLeg(id) => self.legs.hang_up(id).await,
-            Effect::Bridge(id) => self.legs.bridge(id, &self.room).await,
+            Effect::HearEarly(id) => {
+                if self.sound_before_answer().await {
+                    self.legs.bridge(id, &self.room, self.expecting.of_others()).await;
+                }
+            }
+            Effect::Bridge(id) => self.legs.bridge(id, &self.room, self.expecting.of_others()).await,
             Effect::JoinConference { room, callback, recording_callback } => {
                 let wish = conference::Wish { room: *room, callback, recording_callback };
                 let (phone, told, notifier) = (&self.phone, self.told.clone(), self.desk.notifier());
@@ -471,10 +488,37 @@ impl Menu {
                 }
             }
             Effect::StartStream { id, spec } => self.taps.stream(id, spec, &self.room, &self.desk),
-            Effect::StartTranscription { id, spec } => self.taps.transcribe(id, spec),
-            Effect::StopTap(id) => self.taps.stop(id),
+            Effect::StartTranscription { id, spec } => {
+                let hints = self.hints(spec.language.as_deref(), &spec.hints);
+                self.expecting.transcribe(id, hints);
+                self.expect().await;
+                self.taps.transcribe(id, spec);
+            }
+            Effect::StopTap(id) => {
+                if self.expecting.transcribed(id) {
+                    self.expect().await;
+                }
+                self.taps.stop(id);
+            }
             Effect::Refer { to } => self.refer(to),
         }
+    }
+
+    /// What the recognizer is told of a language and of words that are likely to come.
+    fn hints(&self, language: Option<&str>, terms: &[String]) -> Hints {
+        let Ok(ears) = self.app.ears() else { return Hints::default() };
+        let (model, known) = (&ears.info().model, &ears.info().languages);
+        let hints = expecting::hints(known, language, terms);
+        if let (Some(language), None) = (language, &hints.language) {
+            tracing::warn!(call = %self.phone.sid(), language, model, "the recognizer does not know a menu's language");
+        }
+        hints
+    }
+
+    /// Lets the ears of everybody who is here expect what is listened for.
+    async fn expect(&mut self) {
+        self.phone.expect(self.expecting.of_caller()).await;
+        self.legs.expect(self.expecting.of_others()).await;
     }
 
     /// Takes the call, and brings it into the menu's room.
@@ -483,6 +527,16 @@ impl Menu {
             return;
         }
         self.come_back().await;
+    }
+
+    /// Lets the caller hear the menu's room, also where their call is not taken; false where that cannot be, and it rings
+    /// for them.
+    async fn sound_before_answer(&mut self) -> bool {
+        if !self.phone.now().has_sound() && self.phone.ring_early().await.is_err() {
+            return false;
+        }
+        self.come_back().await;
+        true
     }
 
     /// Brings the caller into the menu's room, where the voice is.

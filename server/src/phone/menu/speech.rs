@@ -12,14 +12,14 @@ use super::voice::{Mouth, NoSound};
 use crate::app::App;
 
 /// Something to say, so many times.
-pub(super) struct Speaking {
+pub(in crate::phone) struct Speaking {
     app: App,
     utterance: Utterance,
     times: Option<u32>,
 }
 
 /// What is to be said, in the voice that is nearest to the one asked for.
-pub(super) fn speak(app: App, speech: &twiml::Speech, times: Times) -> Speaking {
+pub(in crate::phone) fn speak(app: App, speech: &twiml::Speech, times: Times) -> Speaking {
     let choice = choose(speech.voice.as_deref(), speech.language.as_deref());
     if let Some(warning) = &choice.warning {
         tracing::info!(warning, "a menu asks for a voice that there is none of");
@@ -29,7 +29,7 @@ pub(super) fn speak(app: App, speech: &twiml::Speech, times: Times) -> Speaking 
 }
 
 /// How often; `None` for ever.
-pub(super) fn count(times: Times) -> Option<u32> {
+pub(in crate::phone) fn count(times: Times) -> Option<u32> {
     match times {
         Times::Count(count) => Some(count),
         Times::Forever => None,
@@ -38,7 +38,7 @@ pub(super) fn count(times: Times) -> Option<u32> {
 
 impl Speaking {
     /// Says it.
-    pub(super) async fn into(self, mouth: Mouth) -> Result<(), NoSound> {
+    pub(in crate::phone) async fn into(self, mouth: Mouth) -> Result<(), NoSound> {
         let Self { app, utterance, times } = self;
         let mut left = times;
         while left != Some(0) {

@@ -1,8 +1,7 @@
 //! What takes the sound of a call beside its menu: streams to WebSockets, and transcriptions.
 //!
-//! A stream is a task of its own and goes with the call ([`streams`]). A transcription is what the menu's room hears,
-//! told on ([`scribe`]): while the call is elsewhere, in a conference or with whoever took it from a queue, nothing is told
-//! of it. What is told waits in a queue of 256 for the machine; when that is full the newest words are dropped and
+//! A stream is a task of its own and goes with the call ([`streams`]). A transcription is what is heard in the room that
+//! the call is in, told on ([`scribe`]), also while that is a conference's. What is told waits in a queue of 256 for the machine; when that is full the newest words are dropped and
 //! counted, never the end.
 
 mod scribe;
@@ -103,7 +102,7 @@ impl Taps {
         self.scribes.insert(id, Scribe::new(&spec));
     }
 
-    /// What an event of the menu's room means to them.
+    /// What an event of the call's room means to them.
     pub(super) fn hear(&mut self, event: &RoomEvent, caller: ParticipantId) {
         if let RoomEvent::Dtmf { participant, digit, .. } = event
             && *participant == caller

@@ -29,7 +29,7 @@ use crate::{
 const BLOCK: usize = MOUTH_HZ as usize / 50;
 
 /// The voice of a menu.
-pub(super) struct Voice {
+pub(in crate::phone) struct Voice {
     leg: Leg,
     mouth: Arc<Mutex<Speaker>>,
     tasks: JoinSet<(SoundId, Result<(), NoSound>)>,
@@ -48,7 +48,7 @@ pub(crate) enum NoSound {
 }
 
 /// What became of a sound.
-pub(super) enum Heard {
+pub(in crate::phone) enum Heard {
     /// The caller heard all of it.
     Played(SoundId),
     /// It could not be made.
@@ -60,7 +60,7 @@ impl Voice {
     ///
     /// # Errors
     /// When the engine is full, or gone.
-    pub(super) async fn enter(sound: &RoomSound) -> Result<Self, BridgeError> {
+    pub(in crate::phone) async fn enter(sound: &RoomSound) -> Result<Self, BridgeError> {
         let (playout, speaker) = Speaker::new(MOUTH_HZ, Pace::Taken);
         let plan = Plan { source: Some(Box::new(playout)), may_be_captured: true, ..Plan::default() };
         let leg = sound.bridge().join(plan).await?;
@@ -68,7 +68,7 @@ impl Voice {
     }
 
     /// Lets `make` make a sound. It is given the mouth, and what it says is heard on behalf of `id`.
-    pub(super) fn begin<F>(&mut self, id: SoundId, make: impl FnOnce(Mouth) -> F)
+    pub(in crate::phone) fn begin<F>(&mut self, id: SoundId, make: impl FnOnce(Mouth) -> F)
     where
         F: Future<Output = Result<(), NoSound>> + Send + 'static,
     {
@@ -85,7 +85,7 @@ impl Voice {
     }
 
     /// Ends a sound at once.
-    pub(super) fn stop(&mut self, id: SoundId) {
+    pub(in crate::phone) fn stop(&mut self, id: SoundId) {
         if let Some(task) = self.sounds.remove(&id) {
             task.abort();
             // A room that has too many orders is one whose engine has stalled: it plays on for 400 ms at most.
@@ -94,14 +94,14 @@ impl Voice {
     }
 
     /// Ends all of them.
-    pub(super) fn stop_all(&mut self) {
+    pub(in crate::phone) fn stop_all(&mut self) {
         while let Some((id, _)) = self.sounds.first_key_value() {
             self.stop(*id);
         }
     }
 
     /// What became of a sound; never of one that was stopped. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Heard {
+    pub(in crate::phone) async fn next(&mut self) -> Heard {
         loop {
             tokio::select! {
                 Some(made) = self.tasks.join_next() => {
@@ -131,14 +131,14 @@ impl Voice {
 
 /// The mouth, for one sound.
 #[derive(Clone)]
-pub(super) struct Mouth {
+pub(in crate::phone) struct Mouth {
     turn: u64,
     speaker: Arc<Mutex<Speaker>>,
 }
 
 impl Mouth {
     /// Says samples at [`MOUTH_HZ`], waiting while the mouth is full.
-    pub(super) async fn say(&self, samples: &[f32]) -> Result<(), Abandoned> {
+    pub(in crate::phone) async fn say(&self, samples: &[f32]) -> Result<(), Abandoned> {
         self.speaker.lock().await.speak(self.turn, samples).await
     }
 
@@ -148,7 +148,7 @@ impl Mouth {
 }
 
 /// A tone, to its end, or for ever.
-pub(super) async fn tone(mouth: Mouth, tone: Tone) -> Result<(), NoSound> {
+pub(in crate::phone) async fn tone(mouth: Mouth, tone: Tone) -> Result<(), NoSound> {
     let mut generator = Generator::new(tone, MOUTH_HZ);
     let mut block = [0.0; BLOCK];
     loop {
@@ -161,7 +161,7 @@ pub(super) async fn tone(mouth: Mouth, tone: Tone) -> Result<(), NoSound> {
 }
 
 /// Music for somebody who waits, for ever.
-pub(super) async fn music(mouth: Mouth) -> Result<(), NoSound> {
+pub(in crate::phone) async fn music(mouth: Mouth) -> Result<(), NoSound> {
     let mut music = Music::new(MOUTH_HZ);
     let mut block = [0.0; BLOCK];
     loop {
@@ -171,13 +171,13 @@ pub(super) async fn music(mouth: Mouth) -> Result<(), NoSound> {
 }
 
 /// The ringing of a country.
-pub(super) fn ringing(country: Option<&str>) -> Tone {
+pub(in crate::phone) fn ringing(country: Option<&str>) -> Tone {
     let is_american = country.is_some_and(|country| matches!(country.to_ascii_lowercase().as_str(), "us" | "ca"));
     Tone::Ringback(if is_american { Region::NorthAmerica } else { Region::Europe })
 }
 
 /// A file, so many times; `None` for ever.
-pub(super) async fn file(mouth: Mouth, bytes: bytes::Bytes, times: Option<u32>) -> Result<(), NoSound> {
+pub(in crate::phone) async fn file(mouth: Mouth, bytes: bytes::Bytes, times: Option<u32>) -> Result<(), NoSound> {
     let mut left = times;
     loop {
         if left == Some(0) {

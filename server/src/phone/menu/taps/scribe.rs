@@ -1,8 +1,8 @@
 //! One transcription: which words of the room it is told of, and how.
 //!
 //! Pure: the room's events in, what the machine is told out. The caller is the inbound track and everybody else in the
-//! room the outbound one; what the server says itself is nobody's words. The room's ears have their language and their
-//! hints already: a transcription cannot change them.
+//! room the outbound one; what the server says itself is nobody's words. What the ears are to expect they are told by the
+//! menu ([`super::super::expecting`]).
 
 use asr::event::Word;
 use bot::{
