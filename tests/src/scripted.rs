@@ -2,7 +2,7 @@
 //! rooms, real sockets, and words that need no model.
 //!
 //! Each stretch of [`WORD_S`] seconds in which something sounds is one word of a fixed list, counted within the
-//! window. It lives in the test kit and in no product.
+//! window; the first is the first term that it is told to expect, where it is told one. It lives in the test kit and in no product.
 
 use std::sync::{Arc, atomic::AtomicBool};
 
@@ -42,7 +42,7 @@ impl Default for Loudness {
         Self(Info {
             engine: "scripted",
             model: "loudness".to_owned(),
-            languages: vec!["en".to_owned()],
+            languages: vec!["en".to_owned(), "de".to_owned()],
             window_max_s: 20,
         })
     }
@@ -61,16 +61,22 @@ impl Recognizer for Loudness {
 struct Meter;
 
 impl Decoder for Meter {
-    fn decode(&mut self, audio: &[f32], _hints: &Hints, _abort: &AtomicBool) -> Result<Hypothesis, Error> {
+    fn decode(&mut self, audio: &[f32], hints: &Hints, _abort: &AtomicBool) -> Result<Hypothesis, Error> {
         let block = (WORD_S * 16_000.0) as usize;
         let words = audio.chunks(block).enumerate().filter(|(_, samples)| is_loud(samples));
+        let mut expected = hints.keyterms.first().cloned();
         let words = words.map(|(index, _)| TimedWord {
-            text: WORDS[index % WORDS.len()].to_owned(),
+            text: expected.take().unwrap_or_else(|| WORDS[index % WORDS.len()].to_owned()),
             start_s: index as f32 * WORD_S,
             end_s: ((index + 1) as f32 * WORD_S).min(audio.len() as f32 / 16_000.0),
             confidence: 0.9,
         });
-        Ok(Hypothesis { words: words.collect(), language: Some("en".to_owned()), mean_logprob: -0.1, no_speech: None })
+        Ok(Hypothesis {
+            words: words.collect(),
+            language: Some(hints.language.clone().unwrap_or_else(|| "en".to_owned())),
+            mean_logprob: -0.1,
+            no_speech: None,
+        })
     }
 }
 
@@ -94,33 +100,38 @@ impl Local {
     /// # Panics
     /// When the models are there and do not load, or the machine refuses a port.
     pub async fn start(config: Config) -> Result<Self, String> {
-        let library = fixture::onnx_library()?;
-        let silero = fixture::model("silero-vad")?.join("silero_vad.onnx");
-        let library = Library::open(&library).expect("ONNX Runtime loads");
-        let silero = Silero::load(&library, &silero).expect("the voice-activity model loads");
-        let options = Options { workers: 1, streams_max: 1_000 };
-        let ears = Ears::start(Arc::new(Loudness::default()), silero, options).expect("the ears start");
-        Ok(Self::serve(config, Ok(ears)).await)
+        Ok(Self::serve(config, Ok(ears()?)).await)
+    }
+
+    /// The same with a telephone and recordings; where it is called.
+    ///
+    /// # Errors
+    /// `skipped: why`.
+    ///
+    /// # Panics
+    /// When the models are there and do not load, or the machine refuses a port or a folder.
+    pub async fn listening_with_telephone(config: Config) -> Result<(Self, std::net::SocketAddr), String> {
+        Ok(Self::connect(config, Ok(ears()?)).await)
     }
 
     /// Starts one that has no model to hear with.
     pub async fn deaf(config: Config) -> Self {
-        Self::serve(
-            config,
-            Err(NoEars("the model loudness is not in /models; `harmony models fetch loudness` brings it".to_owned())),
-        )
-        .await
+        Self::serve(config, deafness()).await
     }
 
     /// Starts one that has no model to hear with, but a telephone and recordings; where it is called.
     ///
     /// # Panics
     /// When the machine refuses a port or a folder.
-    pub async fn with_telephone(mut config: Config) -> (Self, std::net::SocketAddr) {
+    pub async fn with_telephone(config: Config) -> (Self, std::net::SocketAddr) {
+        Self::connect(config, deafness()).await
+    }
+
+    async fn connect(mut config: Config, ears: Result<Ears, NoEars>) -> (Self, std::net::SocketAddr) {
         let kept = TempDir::new().expect("a temporary folder");
         config.recording.dir = Some(kept.path().join("recordings"));
         let recordings = Recordings::open(&config).expect("recordings can be kept");
-        let mut local = Self::deaf(config).await;
+        let mut local = Self::serve(config, ears).await;
         local.kept = Some(kept);
         local.app.keep(recordings);
         let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
@@ -158,6 +169,20 @@ impl Local {
         // The serving task neither panics nor is cancelled.
         let _ = self.serving.await;
     }
+}
+
+/// The ears that hear loudness.
+fn ears() -> Result<Ears, String> {
+    let library = fixture::onnx_library()?;
+    let silero = fixture::model("silero-vad")?.join("silero_vad.onnx");
+    let library = Library::open(&library).expect("ONNX Runtime loads");
+    let silero = Silero::load(&library, &silero).expect("the voice-activity model loads");
+    let options = Options { workers: 1, streams_max: 1_000 };
+    Ok(Ears::start(Arc::new(Loudness::default()), silero, options).expect("the ears start"))
+}
+
+fn deafness() -> Result<Ears, NoEars> {
+    Err(NoEars("the model loudness is not in /models; `harmony models fetch loudness` brings it".to_owned()))
 }
 
 fn is_loud(samples: &[f32]) -> bool {

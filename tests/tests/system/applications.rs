@@ -4,6 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
+use server::config::Config;
 use tempfile::TempDir;
 use tests::{
     baresip::{Baresip, Options, Sampled},
@@ -12,6 +13,7 @@ use tests::{
     clients,
     hook::Hook,
     listening::{Sound, compare},
+    scripted::Local,
     server::{self as kit, Server, models_or_skip},
     sounds::voice,
     spoken::Spoken,
@@ -170,6 +172,59 @@ async fn a_star_leaves_a_conference_and_other_keys_do_not() {
         phone.until("CALL_CLOSED").await;
         phone.quit().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gather_tells_the_ears_its_language_and_words_and_the_application_hears_them_as_they_are_spoken() {
+    if let Err(why) = Baresip::installed() {
+        return println!("{why}");
+    }
+    let pages = Pages::new();
+    let config = Config::parse(Path::new("test.toml"), &pages.number("4", "order.xml"), []).unwrap();
+    let (local, telephone) = match Local::listening_with_telephone(config).await {
+        Ok(started) => started,
+        Err(why) => return println!("{why}"),
+    };
+    let mut asked = Hook::start("<Response><Pause length=\"1\"/></Response>").await;
+    pages.write(
+        "order.xml",
+        &format!(
+            "<Response><Gather input=\"speech\" language=\"de-DE\" hints=\"Weizenbier\" timeout=\"20\" speechTimeout=\"1\" \
+             partialResultCallback=\"{}\" action=\"{}\"/></Response>",
+            asked.url("/partial"),
+            asked.url("/ordered")
+        ),
+    );
+    let spoken = match Spoken::start(RATE_HZ) {
+        Ok(spoken) => spoken,
+        Err(why) => return println!("{why}"),
+    };
+    let order = spoken.says("en", "I would like a glass of beer and something to eat, please.");
+    let says = [vec![0.0; RATE_HZ as usize], order].concat();
+    let server = telephone.to_string();
+    let mut ada = Baresip::start(&server, Options { user: "ada", says, ..Options::default() }).await;
+    ada.dial(&format!("sip:4@{server}")).await;
+    let mut partials = Vec::new();
+    let ordered = loop {
+        let told = asked.next().await;
+        match told.path.as_str() {
+            "/partial" => partials.push(told),
+            _ => break told,
+        }
+    };
+    // The scripted recognizer hears the first word that it is told to expect where it would hear its own.
+    let said = ordered.param("SpeechResult");
+    assert!(ordered.path == "/ordered" && said.starts_with("Weizenbier"), "{said}");
+    assert!(!ordered.param("Confidence").is_empty());
+    assert!(!partials.is_empty(), "no word came before the end");
+    for (number, partial) in partials.iter().enumerate() {
+        assert!(partial.param("UnstableSpeechResult").starts_with("Weizenbier"), "{partial:?}");
+        assert_eq!(partial.param("SequenceNumber"), number.to_string());
+        assert!(!partial.param("Stability").is_empty());
+    }
+    ada.until("CALL_CLOSED").await;
+    ada.quit().await;
+    local.drain().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,7 @@ use server::{
 };
 use tempfile::TempDir;
 use tests::{
+    baresip::{self as telephone, Baresip},
     client::{Socket, linear16},
     console_page::{Person, ask, browser_or_skip, close_room, microphone, open_room},
     fixture,
@@ -156,6 +157,65 @@ async fn harmony_replays_a_call_of_the_real_server_and_says_same() {
     let (_, output) = harmony_replay(&folder);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("this is no journal of a call"), "{output:?}");
+}
+
+/// How long a telephone call is that is replayed. `HARMONY_REPLAY_CALL_S=600` makes it one of ten minutes.
+const CALL_S: u64 = 40;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_telephone_call_with_a_menu_keys_and_speech_is_replayed_to_the_same_events_and_samples() {
+    if let Err(why) = Baresip::installed() {
+        return println!("{why}");
+    }
+    let speech = match fixture::recording("audio/speech/jfk.wav") {
+        Ok(path) => telephone_sound(&fixture::wav_16k(&path)),
+        Err(why) => return println!("{why}"),
+    };
+    let call_s = std::env::var("HARMONY_REPLAY_CALL_S").ok().and_then(|text| text.parse().ok()).unwrap_or(CALL_S);
+    let pages = TempDir::new().unwrap();
+    let menu = "<Response><Gather input=\"dtmf speech\" numDigits=\"1\" timeout=\"8\" language=\"en-US\" \
+                hints=\"Americans, country\"><Say>Press a key, or say something.</Say></Gather>\
+                <Redirect>menu.xml</Redirect></Response>";
+    let path = pages.path().join("menu.xml");
+    fs::write(&path, menu).unwrap();
+    let numbers = format!("record_inputs = true\n[[numbers]]\nnumber = \"7\"\nto = \"ivr:{}\"\n", path.display());
+    let server = Server::start(Options { config: &numbers, telephone: Some(""), ..Options::default() }).unwrap();
+    let pause = vec![0.0; 3 * 8_000];
+    let says = [&speech[..], &pause].concat().repeat(call_s as usize / 14 + 1);
+    let mut ada = Baresip::start(&server.sip(), telephone::Options { user: "ada", says, ..Default::default() }).await;
+    ada.dial(&format!("sip:7@{}", server.sip())).await;
+    ada.until("CALL_ESTABLISHED").await;
+    let mut keys = tokio::time::interval(Duration::from_secs(10));
+    keys.tick().await;
+    for key in ["1", "5", "#", "9"].into_iter().cycle().take(call_s as usize / 10) {
+        keys.tick().await;
+        ada.press(key).await;
+    }
+    // The last is pressed before she goes.
+    keys.tick().await;
+    ada.hang_up().await;
+    ada.until("CALL_CLOSED").await;
+    ada.quit().await;
+    let folder = folder_of(&server.data_dir().join("inputs"));
+    wait_for_end(&folder);
+
+    let (said, output) = harmony_replay(&folder);
+    println!("{said}");
+    assert!(output.status.success() && said.trim_end().ends_with("same"), "{said}{output:?}");
+    assert!(said.contains("end:    closed in good order"), "{said}");
+    let records = records(&folder);
+    let published = |what: &str| {
+        let all = records.iter().filter(|record| record.kind == Kind::Published);
+        all.filter(|record| String::from_utf8_lossy(&record.body).contains(&format!("\"type\":\"{what}\""))).count()
+    };
+    assert_eq!(published("dtmf"), call_s as usize / 10);
+    // The caller's packets, one every 20 ms; and what the menu said to them.
+    let packets = records.iter().filter(|record| record.kind == Kind::Packet).count();
+    assert!(packets as u64 > call_s * 45, "{packets} packets in {call_s} s");
+    assert!(records.iter().any(|record| record.kind == Kind::Sound), "the menu said nothing");
+    if models_or_skip().is_some() {
+        assert!(published("transcript.final") as u64 >= call_s / 20, "nothing was heard");
+    }
 }
 
 #[tokio::test]
@@ -339,6 +399,15 @@ fn folder_of(inputs: &Path) -> PathBuf {
 fn silero() -> Silero {
     let library = Library::open(&fixture::onnx_library().unwrap()).unwrap();
     Silero::load(&library, &fixture::model("silero-vad").unwrap().join("silero_vad.onnx")).unwrap()
+}
+
+/// As a telephone says it.
+fn telephone_sound(samples: &[f32]) -> Vec<f32> {
+    let mut resampler = Resampler::new(16_000, 8_000).unwrap();
+    let mut out = Vec::new();
+    resampler.process(samples, &mut out);
+    resampler.flush(&mut out);
+    out
 }
 
 fn at_48k(samples: &[f32]) -> Vec<f32> {
