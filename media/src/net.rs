@@ -32,7 +32,7 @@ use thiserror::Error;
 pub use self::ice::Lite;
 use self::{
     address::Address,
-    listening::{Listening, Wish},
+    listening::{Listening, Shaking, Wish},
     ports::{Ports, Sockets},
 };
 #[cfg(target_os = "linux")]
@@ -259,9 +259,11 @@ impl Line {
     }
 
     /// From now on `packets` takes the peer's datagrams of DTLS, and `bell` is rung for each: for a
-    /// [`Handshake`](crate::webrtc::handshake::Handshake), whose own leave through [`Line::sender`].
+    /// [`Handshake`](crate::webrtc::handshake::Handshake), whose own leave through [`Line::sender`]. It is rung as well
+    /// when it is known where the peer is, before which nothing can be sent, and each time a check chooses. Told before an offer is
+    /// sent, the peer's first words are kept that overtake its answer.
     pub fn shake(&self, packets: PacketWriter, bell: Bell) {
-        self.tell(Order::Wish(Wish::Shake(packets, bell)));
+        self.tell(Order::Wish(Wish::Shake(Box::new(Shaking::new(packets, bell)))));
     }
 
     /// What became of datagrams.

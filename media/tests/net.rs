@@ -15,7 +15,10 @@ use media::{
         node::{Inputs, Node, Outputs, Ports, Status, Tick, mono},
     },
     net::{Line, Lite, Net, NetError, Remote, Rtcp},
-    ring::packets::{LONGEST_BYTES, PacketReader, packets},
+    ring::{
+        bell::bell,
+        packets::{LONGEST_BYTES, PacketReader, packets},
+    },
     rtp::{
         delay::Bounds,
         leg::{LegSpec, Wire, leg},
@@ -264,6 +267,43 @@ fn a_far_end_is_where_its_checks_choose_to_be() {
     assert_eq!(chosen.recv_from(&mut [0; 200]).unwrap().0, 172);
     stranger.set_nonblocking(true).unwrap();
     assert!(stranger.recv_from(&mut bytes).is_err(), "never answered");
+}
+
+#[tokio::test]
+async fn a_handshake_that_overtakes_the_answer_is_kept_for_the_peer_and_a_strangers_is_not() {
+    let net = Net::start(range(21_100)).unwrap();
+    let hello = |letter: u8| [&[22, 254, 253], &[letter; 60][..]].concat();
+    for (is_peer_last, latch) in [(true, false), (false, false), (false, true)] {
+        let line = net.open(HERE, Rtcp::Muxed).unwrap();
+        let ((socket, at), (stranger, _)) = (peer(), peer());
+        let ((writer, mut reader), (bell, mut doorbell)) = (packets(4, 4 * LONGEST_BYTES), bell().unwrap());
+        line.shake(writer, bell);
+        let first = if is_peer_last { &socket } else { &stranger };
+        first.send_to(&hello(1), line.local()).unwrap();
+        // What is told behind it is obeyed before or after it: then it comes again, as one does that was not answered.
+        line.talk_to(Remote { latch, ..remote(at) });
+        assert!(doorbell.rung().await, "it is known where the peer is");
+        socket.send_to(&hello(2), line.local()).unwrap();
+        let all = [hello(1), hello(2)];
+        let expected = match (is_peer_last, latch) {
+            (true, _) => &all[..],
+            (false, false) => &all[1..],
+            // The first who begins is listened to, where the peer may be elsewhere than it says.
+            (false, true) => &all[..1],
+        };
+        until("everything", || {
+            let counts = line.counts();
+            counts.heard + counts.strangers == 2
+        });
+        assert_eq!(line.counts().strangers, 2 - expected.len() as u64);
+        let came: Vec<_> = std::iter::from_fn(|| heard(&mut reader)).collect();
+        assert_eq!(came, expected, "{is_peer_last} {latch}");
+        stranger.set_nonblocking(true).unwrap();
+        assert!(line.sender().try_send(&hello(3)));
+        let is_answered = |socket: &UdpSocket| socket.recv_from(&mut [0; 99]).is_ok();
+        assert!(is_answered(if latch { &stranger } else { &socket }));
+        assert!(latch || !is_answered(&stranger), "never answered");
+    }
 }
 
 /// A check that chooses, signed with the secret of the test above.

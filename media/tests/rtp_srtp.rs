@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use media::rtp::srtp::{Opener, Profile, Rejected, Sealer, Unsealable};
+use media::rtp::srtp::{MasterKey, Opener, Profile, Rejected, Rollover, Sealer, Unsealable};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -32,11 +32,18 @@ fn hex(value: &Value) -> Vec<u8> {
 
 /// What `seal` makes of `plain`.
 fn sealed(plain: &[u8], seal: impl FnOnce(&mut [u8], usize) -> Result<usize, Unsealable>) -> Vec<u8> {
+    sealed_or(plain, seal).unwrap()
+}
+
+fn sealed_or(
+    plain: &[u8],
+    seal: impl FnOnce(&mut [u8], usize) -> Result<usize, Unsealable>,
+) -> Result<Vec<u8>, Unsealable> {
     let mut bytes = plain.to_vec();
     bytes.resize(plain.len() + Profile::LONGEST_TRAILER_BYTES, 0xee);
-    let length = seal(&mut bytes, plain.len()).unwrap();
+    let length = seal(&mut bytes, plain.len())?;
     bytes.truncate(length);
-    bytes
+    Ok(bytes)
 }
 
 fn opened(sealed: &[u8], open: impl FnOnce(&mut [u8]) -> Result<usize, Rejected>) -> Result<Vec<u8>, Rejected> {
@@ -149,6 +156,37 @@ fn a_number_is_never_sealed_twice_and_a_buffer_without_room_is_refused() {
     assert_eq!(sealer.seal_rtcp(&mut bytes, 7), Err(Unsealable::Header));
     assert!(Sealer::new(profile, &[0; 29]).is_err());
     assert!(Opener::new(Profile::AeadAes256Gcm, &[0; 28]).is_err());
+}
+
+#[test]
+fn whoever_goes_on_with_a_key_counts_wraps_on_and_takes_nothing_twice() {
+    for (name, profile) in PROFILES {
+        let key = MasterKey::new(profile, master(profile, 1)).unwrap();
+        let (ours, theirs) = (Rollover::default(), Rollover::default());
+        // As a call moves: before a wrap of its numbers, right behind it, and long after.
+        let mut seq = 65_534_u16;
+        let mut last = Vec::new();
+        for packets in [1, 2, 3, 65_536] {
+            let (mut sealer, mut opener) = (key.sealer(&ours), key.opener(&theirs));
+            for _ in 0..packets {
+                let plain = rtp(1, seq);
+                let packet = sealed(&plain, |bytes, length| sealer.seal_rtp(bytes, length));
+                assert_eq!(opened(&packet, |bytes| opener.open_rtp(bytes)), Ok(plain), "{name}, {seq}");
+                seq = seq.wrapping_add(1);
+                last = packet;
+            }
+        }
+        let mut next = key.opener(&theirs);
+        assert_eq!(opened(&last, |bytes| next.open_rtp(bytes)), Err(Rejected::Replayed), "{name}");
+        let packet = sealed(&rtp(1, seq), |bytes, length| key.sealer(&ours).seal_rtp(bytes, length));
+        // Who did not count takes it for forged: the wraps are part of what is signed.
+        assert_eq!(opened(&packet, |bytes| key.opener(&Rollover::default()).open_rtp(bytes)), Err(Rejected::Forged));
+        let again = sealed_or(&rtp(1, seq), |bytes, length| key.sealer(&ours).seal_rtp(bytes, length));
+        assert_eq!(again, Err(Unsealable::Number), "{name}: no key stream is used twice");
+    }
+    assert!(MasterKey::new(Profile::AeadAes256Gcm, vec![0; 28]).is_err());
+    let shown = format!("{:?}", MasterKey::new(Profile::AeadAes128Gcm, vec![119; 28]).unwrap());
+    assert!(!shown.contains("119"), "{shown}");
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub use self::{
     numbers::Numbers,
     recording::Recording,
     sip::{Digest, Rtp, Sip, Srtp, User},
-    trunks::{Codec, Transport, Trunk},
+    trunks::{Certificate, Codec, Transport, Trunk},
     twilio::Twilio,
     webhooks::{Allowed, Webhooks},
     webrtc::{Turn, Webrtc},
@@ -290,7 +290,7 @@ impl Config {
         if let Some((key, why)) = sections.into_iter().flatten().next() {
             return Err(Error::Value { key: key.to_owned(), why });
         }
-        let telephone = trunks::fault(&self.trunks)
+        let telephone = trunks::fault(&self.trunks, self.sip.tls_client_ca.is_some())
             .or_else(|| self.numbers.fault(&self.trunks))
             .or_else(|| dialling::fault(&self.dialling, &self.numbering));
         if let Some((key, why)) = telephone {

@@ -354,6 +354,12 @@ impl Net {
         self.0.shared.table().is_certified(connection, name)
     }
 
+    /// The SHA-256 of the certificate that the other side of an encrypted connection showed, vouched for by somebody whom we
+    /// trust.
+    pub fn fingerprint(&self, connection: ConnectionId) -> Option<[u8; 32]> {
+        self.0.shared.table().fingerprint(connection)
+    }
+
     /// What became of what arrived so far.
     pub fn counts(&self) -> Counts {
         let counters = &self.0.shared.counters;

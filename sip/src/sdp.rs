@@ -11,6 +11,7 @@ mod answer;
 mod audio;
 mod capabilities;
 mod ice;
+mod keying;
 mod offer;
 mod parse;
 mod print;
@@ -25,11 +26,11 @@ use std::net::IpAddr;
 pub use self::{
     agreed::{Agreed, Destination, Events, Protection},
     capabilities::{Capabilities, Choice, Local, Srtp},
-    ice::{Candidate, Credentials, Dtls, Ice, Setup},
+    ice::{Candidate, Credentials, Ice},
+    keying::{Dtls, Setup},
     parse::BadSession,
     refusal::Refusal,
     side::Side,
-    srtp::Key,
 };
 
 /// A session description.

@@ -55,7 +55,7 @@ use server::{
 };
 use sip::{
     message::{Frame, Framer, Message, Method, parse_datagram},
-    sdp::{Capabilities, Local, Session, Side},
+    sdp::{Capabilities, Credentials, Local, Session, Side},
     validate::{Rules, Verdict, judge},
 };
 
@@ -204,8 +204,11 @@ pub fn sdp(bytes: &[u8]) {
         assert_eq!(Session::parse(printed.as_bytes()).as_ref(), Ok(&session));
     }
     let end = |seed: u8| {
-        let local = Local { rtcp: Some(5_000), ..Local::muxed([192, 0, 2, 1].into(), 4_000) };
-        Side::new(Capabilities::default(), local, u64::from(seed), &mut |bytes| bytes.fill(seed))
+        let ice = Some(Credentials { ufrag: "ours".to_owned(), pwd: "twenty-two-letters-or-more".to_owned() });
+        let local = Local { rtcp: Some(5_000), ice, ..Local::muxed([192, 0, 2, 1].into(), 4_000) };
+        let fingerprint = Some(format!("sha-256 {}", ["AB"; 32].join(":")));
+        let capabilities = Capabilities { fingerprint, ..Capabilities::default() };
+        Side::new(capabilities, local, u64::from(seed), &mut |bytes| bytes.fill(seed))
     };
     let mut asked = end(1);
     match asked.answer(&session) {

@@ -129,14 +129,16 @@ impl Gate {
     }
 
     /// Judges a datagram of a handshake, which comes before everything else: of a peer that may be elsewhere, the first who
-    /// begins one is taken for it, until something that opens comes from another place. What it proves is the
-    /// handshake's matter; a stranger who is first keeps the peer from calling, and hears nothing.
+    /// begins one is taken for it, until something that opens comes from another place. It may have another port than it
+    /// says, and another address only where it says one that is behind a translator: everybody else would be a stranger
+    /// who keeps it from calling. What it proves is the handshake's matter.
     pub(super) fn judge_handshake(&mut self, from: SocketAddr) -> Verdict {
         let from = canonical(from);
         if is_same(from, self.peer) {
             return Verdict::Heard;
         }
-        if !self.may_move || self.is_found || self.is_shaken || self.last.is_some() {
+        let may_be = from.ip() == self.peer.ip() || is_behind_translator(self.peer.ip());
+        if !self.may_move || !may_be || self.is_found || self.is_shaken || self.last.is_some() {
             return Verdict::Stranger;
         }
         (self.peer, self.is_shaken) = (from, true);
@@ -232,6 +234,18 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     let mut address = address;
     address.set_ip(address.ip().to_canonical());
     address
+}
+
+/// Whether nobody out there has this address: who says to be there comes from another.
+fn is_behind_translator(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            // Also those that carriers give out (RFC 6598).
+            ip.is_private() || ip.is_link_local() || (a == 100 && b & 0xc0 == 64)
+        }
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
 }
 
 fn is_same(a: SocketAddr, b: SocketAddr) -> bool {
@@ -397,15 +411,22 @@ mod tests {
     }
 
     #[test]
-    fn the_first_who_begins_a_handshake_is_listened_to_and_nobody_after_it() {
+    fn the_first_who_begins_a_handshake_from_where_the_peer_can_be_is_listened_to_and_nobody_after_it() {
+        for said in ["10.0.0.7:4000", "100.64.0.7:4000", "169.254.0.7:4000", "[fd00::7]:4000", "[fe80::7]:4000"] {
+            let mut bench = Bench::new(Gate::new(at(said), true));
+            let mut shake = |from: &str| bench.gate.judge_handshake(at(from));
+            assert_eq!(
+                [shake(said), shake(OTHER), shake(OTHER), shake(THIRD), shake(said)],
+                [Heard, Moved, Heard, Stranger, Stranger]
+            );
+            let packet = Looks::Rtp(Of { ssrc: 7, seq: SeqNo(1) });
+            assert_eq!(bench.one(THIRD, packet, Some(true)), Moved, "but who has the keys is it");
+        }
+        // Who says to be where everybody can see it has that address, if not that port.
         let mut bench = bench(true);
         let mut shake = |from: &str| bench.gate.judge_handshake(at(from));
-        assert_eq!(
-            [shake(PEER), shake(OTHER), shake(OTHER), shake(THIRD), shake(PEER)],
-            [Heard, Moved, Heard, Stranger, Stranger]
-        );
-        let packet = Looks::Rtp(Of { ssrc: 7, seq: SeqNo(1) });
-        assert_eq!(bench.one(THIRD, packet, Some(true)), Moved, "but who has the keys is it");
+        let verdicts = [shake(OTHER), shake("192.0.2.1:50123"), shake(PEER), shake("192.0.2.1:50123")];
+        assert_eq!(verdicts, [Stranger, Moved, Stranger, Heard]);
         let mut bench = Bench::new(Gate::new(at(PEER), false));
         assert_eq!(bench.gate.judge_handshake(at(OTHER)), Stranger);
     }

@@ -35,7 +35,37 @@ pub(super) enum Wish {
     Hear(PacketWriter),
     Believe(Option<Box<Opener>>),
     Answer(Box<Lite>),
-    Shake(PacketWriter, Bell),
+    Shake(Box<Shaking>),
+}
+
+/// What takes the datagrams of a handshake.
+pub(super) struct Shaking {
+    packets: PacketWriter,
+    /// Rung for each, and when it is known where the peer is.
+    bell: Bell,
+    /// What came while nobody had said yet where the peer is.
+    early: Early,
+}
+
+/// The last datagram of a handshake from somebody of whom is not known yet whether it is the peer: its first words may
+/// overtake the answer that names it.
+struct Early {
+    from: Option<(Instant, SocketAddr)>,
+    length: usize,
+    datagram: [u8; LONGEST_BYTES],
+}
+
+impl Shaking {
+    pub(super) fn new(packets: PacketWriter, bell: Bell) -> Self {
+        Self { packets, bell, early: Early { from: None, length: 0, datagram: [0; LONGEST_BYTES] } }
+    }
+
+    /// Keeps a datagram until it is known who the peer is.
+    fn keep(&mut self, at: Instant, from: SocketAddr, datagram: &[u8]) {
+        let Some(place) = self.early.datagram.get_mut(..datagram.len()) else { return };
+        place.copy_from_slice(datagram);
+        (self.early.from, self.early.length) = (Some((at, from)), datagram.len());
+    }
 }
 
 /// One line as the thread knows it.
@@ -51,7 +81,7 @@ pub(super) struct Listening {
     /// Answers checks.
     lite: Option<Box<Lite>>,
     /// Takes what belongs to a handshake.
-    shaking: Option<(PacketWriter, Bell)>,
+    shaking: Option<Box<Shaking>>,
 }
 
 impl Listening {
@@ -67,7 +97,12 @@ impl Listening {
             Wish::Hear(packets) => self.packets = Some(packets),
             Wish::Believe(opener) => self.opener = opener,
             Wish::Answer(lite) => self.lite = Some(lite),
-            Wish::Shake(packets, bell) => self.shaking = Some((packets, bell)),
+            Wish::Shake(mut shaking) => {
+                if self.gates.is_some() {
+                    shaking.bell.ring();
+                }
+                self.shaking = Some(shaking);
+            }
         }
     }
 
@@ -81,6 +116,27 @@ impl Listening {
         self.wiring.is_muxed.store(remote.rtcp == Some(remote.rtp), Relaxed);
         self.wiring.rtp_to.store(Some(remote.rtp));
         self.wiring.rtcp_to.store(Some(rtcp));
+        self.begin();
+    }
+
+    /// It is known where the peer is: a handshake may begin, with what came before.
+    fn begin(&mut self) {
+        let (Some(shaking), Some([rtp, _])) = (&mut self.shaking, &mut self.gates) else { return };
+        if let Some((at, from)) = shaking.early.from.take() {
+            let verdict = rtp.judge_handshake(from);
+            if verdict == Verdict::Moved {
+                self.wiring.rtp_to.store(Some(rtp.peer()));
+            }
+            let count = match verdict {
+                Verdict::Stranger => &self.wiring.strangers,
+                _ if shaking.packets.push(at, &shaking.early.datagram[..shaking.early.length]).is_ok() => {
+                    &self.wiring.heard
+                }
+                _ => &self.wiring.overflowed,
+            };
+            count.fetch_add(1, Relaxed);
+        }
+        shaking.bell.ring();
     }
 
     /// A check that is the far end's came from `from`.
@@ -94,6 +150,9 @@ impl Listening {
             false => {
                 rtp.find(from);
                 self.wiring.rtp_to.store(Some(rtp.peer()));
+                if let Some(shaking) = &mut self.shaking {
+                    shaking.bell.ring();
+                }
             }
         }
     }
@@ -111,16 +170,23 @@ impl Listening {
                 None => count(&wiring.strangers),
             };
         }
-        let Some([rtp, rtcp]) = &mut self.gates else { return count(&wiring.unheard) };
         // Told from RTP by its first byte (RFC 7983).
-        if let (Some((packets, bell)), false, [20..=63, ..]) = (&mut self.shaking, is_rtcp_socket, datagram) {
+        let is_handshake = !is_rtcp_socket && matches!(datagram, [20..=63, ..]);
+        let Some([rtp, rtcp]) = &mut self.gates else {
+            match self.shaking.as_mut().filter(|_| is_handshake) {
+                Some(shaking) => shaking.keep(at, from, datagram),
+                None => count(&wiring.unheard),
+            }
+            return;
+        };
+        if let Some(shaking) = self.shaking.as_mut().filter(|_| is_handshake) {
             match rtp.judge_handshake(from) {
                 Verdict::Stranger => return count(&wiring.strangers),
                 Verdict::Heard => {}
                 Verdict::Moved => wiring.rtp_to.store(Some(rtp.peer())),
             }
-            let pushed = packets.push(at, datagram);
-            bell.ring();
+            let pushed = shaking.packets.push(at, datagram);
+            shaking.bell.ring();
             return count(if pushed.is_ok() { &wiring.heard } else { &wiring.overflowed });
         }
         let looks = looks(datagram);

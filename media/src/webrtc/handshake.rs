@@ -6,7 +6,10 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -23,7 +26,7 @@ use rtc::{
 };
 use thiserror::Error;
 
-use crate::rtp::srtp::{Opener, Profile, Sealer};
+use crate::rtp::srtp::{MasterKey, Profile};
 
 /// Where the far end is, as far as the crate is concerned: who sends is judged before.
 const THERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
@@ -51,7 +54,10 @@ pub enum BadHandshake {
     /// Theirs: a fingerprint by a hash function that is not trusted, or none at all.
     #[error("the fingerprint is not one of SHA-256: offer one")]
     Fingerprint,
-    /// Theirs: another certificate than signalling named, or no protocol that both know.
+    /// Theirs: somebody who is not whom signalling named.
+    #[error("the certificate that was shown is not the one of the fingerprint")]
+    Mismatch,
+    /// Theirs: no certificate, or no protocol that both know.
     #[error("the handshake failed: {0}")]
     Failed(String),
     /// The network's: nobody answered.
@@ -80,11 +86,22 @@ impl Certificate {
     }
 }
 
+/// What a handshake comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shaken {
+    /// Seals what we send.
+    pub ours: MasterKey,
+    /// Opens what comes.
+    pub theirs: MasterKey,
+}
+
 /// A handshake that is under way.
 pub struct Handshake {
     endpoint: Endpoint,
     ends_at: Instant,
     is_client: bool,
+    /// Another certificate was shown than the one that was named.
+    is_mismatched: Arc<AtomicBool>,
 }
 
 impl Handshake {
@@ -100,11 +117,16 @@ impl Handshake {
             return Err(BadHandshake::Fingerprint);
         }
         let (provider, value) = (Arc::clone(&ours.provider), value.trim().to_ascii_uppercase());
+        let is_mismatched = Arc::new(AtomicBool::new(false));
+        let mismatched = Arc::clone(&is_mismatched);
         let verify: VerifyPeerCertificateFn = Arc::new(move |certificates, _| {
             let certificate = certificates.first().ok_or(Fault::ErrNonCertificate)?;
             match fingerprint(provider.as_ref(), certificate) {
                 Ok(shown) if shown == value => Ok(()),
-                _ => Err(Fault::ErrNoMatchingCertificateFingerprint),
+                _ => {
+                    mismatched.store(true, Relaxed);
+                    Err(Fault::ErrNoMatchingCertificateFingerprint)
+                }
             }
         });
         let config = ConfigBuilder::default()
@@ -128,7 +150,7 @@ impl Handshake {
         if is_client {
             endpoint.connect(now, THERE, config, None).map_err(failed)?;
         }
-        Ok(Self { endpoint, ends_at: now + PATIENCE, is_client })
+        Ok(Self { endpoint, ends_at: now + PATIENCE, is_client, is_mismatched })
     }
 
     /// The next datagram to send.
@@ -136,13 +158,17 @@ impl Handshake {
         self.endpoint.poll_transmit().map(|transmit| transmit.message)
     }
 
-    /// Takes a datagram of the far end: what seals and opens, when that ends the handshake. Afterwards it is kept for as
-    /// long as the far end may ask for our last words again.
+    /// Takes a datagram of the far end: the keys, when that ends the handshake. Afterwards it is kept for as long as the far
+    /// end may ask for our last words again.
     ///
     /// # Errors
-    /// When the handshake failed; there will be no keys.
-    pub fn take(&mut self, now: Instant, datagram: &[u8]) -> Result<Option<(Sealer, Opener)>, BadHandshake> {
+    /// When the handshake failed; there will be no keys. What is still to be sent says so to the far end.
+    pub fn take(&mut self, now: Instant, datagram: &[u8]) -> Result<Option<Shaken>, BadHandshake> {
         let events = self.endpoint.read(now, THERE, None, BytesMut::from(datagram));
+        // Whatever the protocol makes of it.
+        if self.is_mismatched.load(Relaxed) {
+            return Err(BadHandshake::Mismatch);
+        }
         let events = events.map_err(|error| BadHandshake::Failed(error.to_string()))?;
         for event in events {
             match event {
@@ -174,7 +200,7 @@ impl Handshake {
         Ok(())
     }
 
-    fn keys(&self) -> Result<(Sealer, Opener), BadHandshake> {
+    fn keys(&self) -> Result<Shaken, BadHandshake> {
         let failed = |error: String| BadHandshake::Failed(error);
         let state = self.endpoint.get_connection_state(THERE).ok_or_else(|| failed("it is over".to_owned()))?;
         let profile = match state.srtp_protection_profile() {
@@ -193,9 +219,8 @@ impl Handshake {
             [&material[of * key..(of + 1) * key], &material[salts + of * salt..salts + (of + 1) * salt]].concat()
         };
         let (ours, theirs) = if self.is_client { (master(0), master(1)) } else { (master(1), master(0)) };
-        let sealer = Sealer::new(profile, &ours).map_err(|error| failed(error.to_string()))?;
-        let opener = Opener::new(profile, &theirs).map_err(|error| failed(error.to_string()))?;
-        Ok((sealer, opener))
+        let key = |bytes| MasterKey::new(profile, bytes).map_err(|error| failed(error.to_string()));
+        Ok(Shaken { ours: key(ours)?, theirs: key(theirs)? })
     }
 }
 
@@ -211,6 +236,7 @@ mod tests {
     use crate::rtp::{
         packet::{Contributors, Packet},
         seq::{RtpTime, SeqNo},
+        srtp::{Opener, Rollover, Sealer},
     };
 
     #[expect(clippy::disallowed_methods, reason = "virtual time needs one instant to count from")]
@@ -218,10 +244,8 @@ mod tests {
         Instant::now()
     }
 
-    type Keys = (Sealer, Opener);
-
     /// Lets both talk until both have keys, or for twenty seconds; of ten datagrams `lost` are lost.
-    fn shake(ends: &mut [Handshake; 2], lost: u32) -> Result<[Option<Keys>; 2], BadHandshake> {
+    fn shake(ends: &mut [Handshake; 2], lost: u32) -> Result<[Option<Shaken>; 2], BadHandshake> {
         let (mut now, mut seed, mut keys) = (zero(), 1_u32, [None, None]);
         for _ in 0..200 {
             for from in 0..2 {
@@ -287,12 +311,11 @@ mod tests {
         assert_ne!(a.fingerprint(), b.fingerprint());
         for lost in [0, 1] {
             let mut ends = pair([&a, &b], [a.fingerprint(), b.fingerprint()]);
-            let [Some((mut seals_a, mut opens_a)), Some((mut seals_b, mut opens_b))] = shake(&mut ends, lost).unwrap()
-            else {
-                panic!("no keys with {lost} of ten lost")
-            };
-            pass(&mut seals_a, &mut opens_b);
-            pass(&mut seals_b, &mut opens_a);
+            let [Some(a), Some(b)] = shake(&mut ends, lost).unwrap() else { panic!("no keys with {lost} of ten lost") };
+            assert_ne!(a.ours, a.theirs);
+            let rollover = Rollover::default;
+            pass(&mut a.ours.sealer(&rollover()), &mut b.theirs.opener(&rollover()));
+            pass(&mut b.ours.sealer(&rollover()), &mut a.theirs.opener(&rollover()));
         }
     }
 
@@ -301,7 +324,7 @@ mod tests {
         let [a, b, c] = [0; 3].map(|_| Certificate::generate().unwrap());
         for said in [[a.fingerprint(), c.fingerprint()], [c.fingerprint(), b.fingerprint()]] {
             let shaken = shake(&mut pair([&a, &b], said), 0);
-            assert!(!matches!(shaken, Ok([Some(_), Some(_)])), "{said:?}");
+            assert_eq!(shaken.err(), Some(BadHandshake::Mismatch), "{said:?}");
         }
         let weak = Handshake::new(&a, "sha-1 AA:BB", true, zero());
         assert_eq!(weak.err(), Some(BadHandshake::Fingerprint));

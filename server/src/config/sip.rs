@@ -34,6 +34,8 @@ pub struct Sip {
     pub tls_key: Option<PathBuf>,
     /// Whoever connects by TLS must show a certificate that one of these signed, in PEM.
     pub tls_client_ca: Option<PathBuf>,
+    /// Whether whoever connects by TLS is only asked for that certificate, and heard without one.
+    pub tls_client_optional: bool,
     /// Whom we connect to by TLS is vouched for by one of these, in PEM; the system's when not set.
     pub tls_roots: Option<PathBuf>,
     /// The language of menus that name none, such as `de-DE`; that of their voice when not set.
@@ -108,8 +110,10 @@ pub enum Srtp {
     /// Where the other side can.
     #[default]
     Prefer,
-    /// Or there is no call.
+    /// Or there is no call. What we offer has its keys in the description (SDES).
     Require,
+    /// Or there is no call, with keys by DTLS and in no other way.
+    Dtls,
     /// Never.
     Off,
 }
@@ -125,6 +129,7 @@ impl Default for Sip {
             tls_cert: None,
             tls_key: None,
             tls_client_ca: None,
+            tls_client_optional: false,
             tls_roots: None,
             language: None,
             user_agent: "harmony".to_owned(),
@@ -177,6 +182,9 @@ impl Sip {
             (None, Some(_)) => return wrong("sip.tls_cert", "must be set where sip.tls_key is"),
             (None, None) if self.tls_client_ca.is_some() => {
                 return wrong("sip.tls_client_ca", "needs sip.tls_cert and sip.tls_key");
+            }
+            _ if self.tls_client_optional && self.tls_client_ca.is_none() => {
+                return wrong("sip.tls_client_optional", "needs sip.tls_client_ca");
             }
             _ => {}
         }

@@ -46,10 +46,17 @@ pub struct Trunk {
     /// Whether sound is encrypted there; as `rtp.srtp` says when not set.
     #[serde(default)]
     pub srtp: Option<Srtp>,
+    /// Whether our offers speak of ICE there: for a trunk that sends its sound past its own servers.
+    #[serde(default)]
+    pub ice: bool,
+    /// The certificate that its calls come with by TLS: a name that stands in it, or `sha-256 AB:CD:…`. Where they come from
+    /// counts only beside it, where `allow` says so.
+    #[serde(default)]
+    pub certificate: Option<Certificate>,
     /// The address or name that it is told; `sip.advertise` when not set.
     #[serde(default)]
     pub advertise: Option<String>,
-    /// Where its calls come from; the addresses of `uri` and `failover` when empty.
+    /// Where its calls come from; the addresses of `uri` and `failover` when empty and there is no `certificate`.
     #[serde(default)]
     pub allow: Vec<Network>,
     /// Calls at once, both directions together.
@@ -68,6 +75,31 @@ impl std::fmt::Debug for Trunk {
         f.debug_struct("Trunk").field("name", &self.name).field("uri", &self.uri).finish_non_exhaustive()
     }
 }
+
+/// What a certificate must be, or hold.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Certificate {
+    /// A host name or an address that stands in it.
+    Name(String),
+    /// The SHA-256 of the whole.
+    Fingerprint([u8; 32]),
+}
+
+impl TryFrom<String> for Certificate {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let Some(bytes) = text.strip_prefix("sha-256 ") else {
+            return if is_host(&text) { Ok(Self::Name(text)) } else { Err(BAD_CERTIFICATE) };
+        };
+        let byte = |text: &str| (text.len() == 2).then(|| u8::from_str_radix(text, 16).ok()).flatten();
+        let bytes: Option<Vec<u8>> = bytes.trim().split(':').map(byte).collect();
+        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self::Fingerprint).ok_or(BAD_CERTIFICATE)
+    }
+}
+
+const BAD_CERTIFICATE: &str = "a certificate is a host name that stands in it, or sha-256 and 32 bytes such as AB:CD:…";
 
 /// How a trunk is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -190,12 +222,15 @@ impl Trunk {
     }
 }
 
-/// What makes no sense: the key, and why.
-pub(super) fn fault(trunks: &[Trunk]) -> Option<(String, String)> {
+/// What makes no sense: the key, and why; `asks` says whether whoever connects is asked for a certificate.
+pub(super) fn fault(trunks: &[Trunk], asks: bool) -> Option<(String, String)> {
     let mut names = BTreeSet::new();
     for (at, trunk) in trunks.iter().enumerate() {
         if let Some((key, why)) = trunk.fault() {
             return Some((format!("trunks[{at}].{key}"), why));
+        }
+        if trunk.certificate.is_some() && !asks {
+            return Some((format!("trunks[{at}].certificate"), "needs sip.tls_client_ca".to_owned()));
         }
         if !names.insert(&trunk.name) {
             return Some((format!("trunks[{at}].name"), format!("must differ: there are two {:?}", trunk.name)));
@@ -277,6 +312,24 @@ mod tests {
         let bare: Trunk = toml::from_str("name = \"a\"\nuri = \"sip:192.0.2.1\"").unwrap();
         assert_eq!(bare.identity("ours.example").to_string(), "sip:ours.example");
         assert_eq!((bare.line("ours.example").registration.is_none(), bare.credentials()), (true, None));
+    }
+
+    #[test]
+    fn a_certificate_is_a_name_or_a_fingerprint() {
+        let read = |text: &str| {
+            let text = format!("name = \"a\"\nuri = \"sip:a.example\"\ncertificate = \"{text}\"");
+            toml::from_str::<Trunk>(&text).map(|trunk| trunk.certificate.unwrap())
+        };
+        assert_eq!(read("sbc.example.org").unwrap(), Certificate::Name("sbc.example.org".to_owned()));
+        let bytes = ["aB"; 32].join(":");
+        assert_eq!(read(&format!("sha-256 {bytes}")).unwrap(), Certificate::Fingerprint([0xab; 32]));
+        for wrong in ["", "sbc.example.org:5061", "sha-1 AB:CD", "sha-256 AB:CD", "*.example.org"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        let trunk: Trunk = toml::from_str("name = \"a\"\nuri = \"sip:a\"\ncertificate = \"a\"").unwrap();
+        assert_eq!(fault(std::slice::from_ref(&trunk), true), None);
+        let (key, _) = fault(&[trunk], false).unwrap();
+        assert_eq!(key, "trunks[0].certificate");
     }
 
     #[test]

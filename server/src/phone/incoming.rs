@@ -15,6 +15,7 @@ use sip::{
     auth::{Checked, Unproven},
     endpoint::CallId,
     message::{Headers, NameAddr},
+    transport::Source,
 };
 use tokio::sync::mpsc;
 
@@ -78,7 +79,7 @@ async fn answer(app: App, phones: Arc<Phones>, incoming: Incoming) {
         Err(_) => return reject(400, Headers::new()).await,
     };
     let now = app.clock().now();
-    let judged = judge(&phones, &request, address, &from, replaces.is_some(), now);
+    let judged = judge(&phones, &request, &source, &from, replaces.is_some(), now);
     let Admitted { destination, asks, caller, called } = match judged {
         Ok(admitted) => admitted,
         Err((status, headers)) => return reject(status, headers).await,
@@ -88,7 +89,7 @@ async fn answer(app: App, phones: Arc<Phones>, incoming: Incoming) {
     let trunk = phones.trunks().iter().find(|trunk| Some(&trunk.name) == caller.trunk.as_ref());
     let advertised = phones.advertised_sound().unwrap_or(told);
     // Phones behind a translator say where they believe to be; they are heard where they are, once.
-    let line = match Line::open(phones.net(), here, advertised, phones.capabilities(trunk), true) {
+    let line = match Line::open(&phones, advertised, phones.capabilities(trunk), true) {
         Ok(line) => line,
         Err(error) => {
             tracing::warn!(%error, "a call found no port for its sound");
@@ -134,13 +135,15 @@ async fn answer(app: App, phones: Arc<Phones>, incoming: Incoming) {
 fn judge(
     phones: &Phones,
     request: &sip::message::Request,
-    address: std::net::IpAddr,
+    source: &Source,
     from: &NameAddr,
     is_replacing: bool,
     now: std::time::Instant,
 ) -> Result<Admitted, (u16, Headers)> {
+    let address = source.remote.ip();
+    let certified = phones.certified(source).map(|trunk| trunk.name.clone());
     let mut desk = phones.desk();
-    let trunk = desk.trunks.by_source(address).map(str::to_owned);
+    let trunk = certified.or_else(|| desk.trunks.by_source(address).map(str::to_owned));
     let user = match desk.check(request, address, now) {
         Checked::Known { username } => Some(username),
         Checked::Unknown { why: Unproven::Missing, .. } => None,

@@ -2,27 +2,31 @@
 //!
 //! Between SIP's session descriptions, which it hands to [`sip::sdp::Side`], and the graph, for which it makes
 //! nodes: fresh ones for each room that the call enters, on the same sockets and under the same keys, each with an
-//! SSRC of its own, so that no key stream is ever used twice. Runs in the task of the call; nothing here is real
-//! time, and nothing decides what is spoken: `sip::sdp` does.
+//! SSRC of its own, so that no key stream is ever used twice; [`Sealing`] makes those keys. Runs in the task of the call;
+//! nothing here is real time, and nothing decides what is spoken: `sip::sdp` does.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use media::{
     graph::nodes::{receive::Receive, send::Send},
-    net::{self, Net, NetError, Rtcp},
+    net::{self, Lite, NetError, Rtcp},
     rtp::{
         delay::Bounds,
         leg::{self, BadLeg, Keys, Rekeying, Renewed, RtpLeg, Wire},
         seq::{RtpTime, SeqNo},
         session::Identity,
-        srtp::BadMaster,
     },
     time::Epoch,
 };
 use sip::{
     endpoint::Body,
     message::Headers,
-    sdp::{Agreed, BadSession, Capabilities, Direction, Local, Refusal, Session, Side},
+    sdp::{Agreed, BadSession, Capabilities, Credentials, Direction, Local, Refusal, Session, Side},
+};
+
+use super::{
+    Phones,
+    sealing::{NoKeys, Sealing},
 };
 
 /// Added to the jitter that was measured: one tick of the engine.
@@ -42,11 +46,21 @@ pub(crate) struct Line {
     side: Side,
     /// As it was when our offer went out: each of those whom an INVITE reached answers it anew.
     asked: Option<Side>,
-    /// What the nodes of the leg were made from, and under which numbers they send.
-    used: Option<(Agreed, Numbers)>,
+    sealing: Sealing,
+    /// What the nodes of the leg were made from.
+    used: Option<Used>,
     agent: String,
     /// Whether the far end may turn out to be elsewhere than it says: behind a translator of addresses.
     latch: bool,
+}
+
+/// What the nodes of a leg were made from.
+struct Used {
+    agreed: Agreed,
+    /// The keys.
+    version: u64,
+    /// The numbers that they send under.
+    numbers: Numbers,
 }
 
 /// The numbers that one leg sends under.
@@ -115,9 +129,9 @@ pub(crate) enum NoNodes {
     /// What was agreed on cannot be done: our fault.
     #[error(transparent)]
     Leg(#[from] BadLeg),
-    /// Keys of another length than their profile: our fault.
-    #[error(transparent)]
-    Keys(#[from] BadMaster),
+    /// It is protected by keys that are still to be agreed on.
+    #[error("there are no keys yet for what was agreed on")]
+    NoKeys,
 }
 
 /// The nodes of a leg, and its keys.
@@ -133,34 +147,43 @@ pub(crate) struct Nodes {
 }
 
 impl Line {
-    /// A line with sockets at `here`, which the far end knows as `advertised`.
+    /// A line with sockets at our address, which the far end knows as `advertised`.
     ///
     /// # Errors
     /// When no port is free.
     pub(crate) fn open(
-        net: &Net,
-        here: IpAddr,
+        phones: &Phones,
         advertised: IpAddr,
         capabilities: Capabilities,
         latch: bool,
     ) -> Result<Self, NetError> {
         // Beside, so that peers who know no RTCP on the same port are served too.
-        let socket = net.open(here, Rtcp::Beside)?;
+        let socket = phones.net().open(phones.here(), Rtcp::Beside)?;
+        let ice = Credentials {
+            ufrag: format!("{:08x}", rand::random::<u32>()),
+            pwd: format!("{:032x}", rand::random::<u128>()),
+        };
+        // Nobody checks who was not told of it.
+        socket.answer_checks(Lite::new(&ice.ufrag, &ice.pwd));
         let local = Local {
             ip: advertised,
             rtp: socket.local().port(),
             rtcp: socket.rtcp_local().map(|address| address.port()),
-            ice: None,
+            ice: Some(ice),
         };
         let side = Side::new(capabilities, local, rand::random(), &mut |bytes| rand::fill(bytes));
-        Ok(Self { socket, side, asked: None, used: None, agent: "harmony".to_owned(), latch })
+        let sealing = Sealing::new(phones.certificate().clone());
+        Ok(Self { socket, side, asked: None, sealing, used: None, agent: "harmony".to_owned(), latch })
     }
 
     /// Asks the far end.
     pub(crate) fn offer(&mut self) -> Body {
-        let offer = body(&self.side.offer());
+        let offer = self.side.offer();
         self.asked = Some(self.side.clone());
-        offer
+        if offer.media.iter().any(|media| media.has("fingerprint")) {
+            self.sealing.prepare(&self.socket);
+        }
+        body(&offer)
     }
 
     /// Answers what the far end asks.
@@ -210,6 +233,19 @@ impl Line {
         self.side.agreed()
     }
 
+    /// Whether there are the keys that were agreed on, where there are to be any.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.sealing.is_ready()
+    }
+
+    /// Resolves when keys came that were waited for; never where none are. Can be cancelled without missing them.
+    ///
+    /// # Errors
+    /// Why there are none, and will be none.
+    pub(crate) async fn shaken(&mut self) -> Result<(), NoKeys> {
+        self.sealing.shaken(&self.socket).await
+    }
+
     /// The rate of the sound.
     pub(crate) fn sample_hz(&self) -> u32 {
         self.side.agreed().map_or(TELEPHONE_HZ, |agreed| agreed.codec.sample_hz())
@@ -221,14 +257,17 @@ impl Line {
     /// When nothing was agreed on, or it cannot be done.
     pub(crate) fn nodes(&mut self, epoch: Epoch) -> Result<Nodes, NoNodes> {
         let agreed = self.side.agreed().ok_or(NoNodes::NotAgreed)?.clone();
+        if !self.sealing.may_carry() {
+            return Err(NoNodes::NoKeys);
+        }
         let cname = format!("{:024x}", rand::random::<u128>() >> 32);
         let numbers = Numbers { ssrc: rand::random(), seq: rand::random(), time: rand::random(), cname };
-        let (spec, telephone) = agreed.leg(numbers.identity(), BOUNDS, epoch)?;
+        let (spec, telephone) = agreed.leg(numbers.identity(), BOUNDS, epoch, self.sealing.ends());
         let key_ticks_hz = telephone.key_hz(spec.codec);
         let RtpLeg { receive, send, packets, keys } =
             leg::telephone(spec, telephone, Wire::Socket(self.socket.sender()))?;
         self.socket.hear(packets);
-        self.used = Some((agreed, numbers));
+        self.used = Some(Used { agreed, version: self.sealing.version(), numbers });
         Ok(Nodes { receive, send, keys, key_ticks_hz })
     }
 
@@ -239,27 +278,33 @@ impl Line {
     /// As [`Line::nodes`].
     pub(crate) fn renewed(&mut self, epoch: Epoch, keys: Option<Keys>) -> Result<Renewed, NoNodes> {
         let agreed = self.side.agreed().ok_or(NoNodes::NotAgreed)?.clone();
-        let (before, numbers) = self.used.as_ref().ok_or(NoNodes::NotAgreed)?;
-        let is_kept = before.protection == agreed.protection;
-        let rekeying = if is_kept { Rekeying::Kept } else { Rekeying::Changed };
-        let (spec, telephone) = agreed.leg(numbers.identity(), BOUNDS, epoch)?;
+        let Used { version, numbers, .. } = self.used.as_ref().ok_or(NoNodes::NotAgreed)?;
+        if !self.sealing.is_ready() {
+            return Err(NoNodes::NoKeys);
+        }
+        let is_kept = *version == self.sealing.version();
+        let (rekeying, seals) = match is_kept {
+            true => (Rekeying::Kept, None),
+            false => (Rekeying::Changed, self.sealing.ends()),
+        };
+        let (spec, telephone) = agreed.leg(numbers.identity(), BOUNDS, epoch, seals);
         let renewed = leg::renew(spec, telephone, rekeying, keys)?;
         let numbers = numbers.clone();
-        self.used = Some((agreed, numbers));
+        self.used = Some(Used { agreed, version: self.sealing.version(), numbers });
         Ok(renewed)
     }
 
     /// Whether something else was agreed on since the nodes of the leg were made.
     pub(crate) fn has_changed(&self) -> bool {
         match (&self.used, self.side.agreed()) {
-            (Some((before, _)), Some(agreed)) => before != agreed,
+            (Some(used), Some(agreed)) => used.agreed != *agreed || used.version != self.sealing.version(),
             _ => false,
         }
     }
 
-    fn follow(&self, agreed: &Agreed) {
-        // Found elsewhere only by what opens; keys that were agreed on here have the right length.
-        self.socket.believe(agreed.protection.ends().ok().flatten().map(|(_, opener)| opener));
+    fn follow(&mut self, agreed: &Agreed) {
+        let is_checked = agreed.ice.as_ref().is_some_and(|ice| !ice.is_lite);
+        self.sealing.follow(&agreed.protection, is_checked, &self.socket);
         // Held by an address that is none: whoever was heard before is still there.
         if let Some(remote) = agreed.remote(self.latch) {
             self.socket.talk_to(remote);

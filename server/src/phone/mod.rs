@@ -20,6 +20,7 @@ mod progress;
 pub(crate) mod recordings;
 mod registered;
 mod resolve;
+mod sealing;
 pub mod sid;
 mod start;
 mod together;
@@ -42,11 +43,12 @@ use media::{
     id::RoomId,
     net::Net,
     time::Epoch,
+    webrtc::handshake::Certificate,
 };
 use sip::{
     message::{Params, Scheme, Uri},
     sdp::{Capabilities, Srtp},
-    transport::Protocol,
+    transport::{Protocol, Source},
 };
 
 pub(crate) use self::start::{Listening, start, start_at};
@@ -71,6 +73,7 @@ pub(crate) struct Phones {
     exchange: Exchange,
     sip_net: sip::net::Net,
     net: Net,
+    certificate: Certificate,
     calls: Calls,
     desk: Arc<Mutex<Desk>>,
     resolver: Resolver,
@@ -120,6 +123,21 @@ impl Phones {
     /// Where sound comes and goes.
     pub(crate) fn net(&self) -> &Net {
         &self.net
+    }
+
+    /// What we show in handshakes for the keys of sound.
+    pub(crate) fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// The trunk that a request comes by which a certificate proves: the first that names it.
+    pub(crate) fn certified(&self, source: &Source) -> Option<&Trunk> {
+        let connection = source.connection?;
+        self.trunks.iter().find(|trunk| match &trunk.certificate {
+            Some(config::Certificate::Name(name)) => self.sip_net.is_certified(connection, name),
+            Some(config::Certificate::Fingerprint(print)) => self.sip_net.fingerprint(connection) == Some(*print),
+            None => false,
+        })
     }
 
     /// Every call.
@@ -248,12 +266,21 @@ impl Phones {
 
     /// What is spoken with whoever comes by `trunk`, or by none.
     pub(crate) fn capabilities(&self, trunk: Option<&Trunk>) -> Capabilities {
-        let srtp = match trunk.and_then(|trunk| trunk.srtp).unwrap_or(self.rtp.srtp) {
+        let policy = trunk.and_then(|trunk| trunk.srtp).unwrap_or(self.rtp.srtp);
+        let srtp = match policy {
             config::Srtp::Prefer => Srtp::Accepted,
-            config::Srtp::Require => Srtp::Required,
+            config::Srtp::Require | config::Srtp::Dtls => Srtp::Required,
             config::Srtp::Off => Srtp::Forbidden,
         };
-        let mut capabilities = Capabilities { srtp, ..Capabilities::default() };
+        let mut capabilities = Capabilities {
+            srtp,
+            offers_ice: trunk.is_some_and(|trunk| trunk.ice),
+            fingerprint: Some(self.certificate.fingerprint().to_owned()),
+            ..Capabilities::default()
+        };
+        if policy == config::Srtp::Dtls {
+            capabilities.suites.clear();
+        }
         if let Some(trunk) = trunk.filter(|trunk| !trunk.codecs.is_empty()) {
             capabilities.codecs = trunk.codecs.iter().map(|codec| codec_of(*codec)).collect();
         }

@@ -175,7 +175,7 @@ async fn place(app: &App, phones: &Arc<Phones>, dial: &Dial, way: Way) -> Result
     let remote = way.target.as_ref().map(|target| target.address);
     let here = remote.map_or(phones.here(), |remote| local_ip(phones.here(), remote));
     let advertised = way.advertise.or(phones.advertised_sound()).unwrap_or(here);
-    let mut line = Line::open(phones.net(), phones.here(), advertised, way.capabilities, true)?;
+    let mut line = Line::open(phones, advertised, way.capabilities, true)?;
     let offer = line.offer();
     let from_user = if dial.from.is_empty() { way.caller_id } else { dial.from.clone() };
     let mut from = NameAddr::new(phones.uri_of(&from_user));

@@ -13,7 +13,10 @@ use bot::routing::{
     source::Network,
     trunk::Trunks,
 };
-use media::net::Net as SoundNet;
+use media::{
+    net::Net as SoundNet,
+    webrtc::handshake::{BadHandshake, Certificate},
+};
 use sip::{
     auth,
     endpoint::{self, Advertise, Endpoint, HostPort},
@@ -45,6 +48,9 @@ pub enum NoPhone {
     /// A socket or a certificate.
     #[error("{0} (sip.host, sip.port and sip.tls_port set the addresses; port 0 switches them off)")]
     Net(#[from] NetError),
+    /// Nothing to make the certificate with that is shown in handshakes for the keys of sound.
+    #[error(transparent)]
+    Certificate(#[from] BadHandshake),
     /// The thread that receives sound.
     #[error("cannot receive sound: {0}")]
     Sound(#[source] std::io::Error),
@@ -114,7 +120,7 @@ pub(crate) async fn start_at(app: &App, listening: Listening) -> Result<Arc<Phon
         certificates: Certificates {
             server: identity.clone(),
             client: identity,
-            demands_client: config.sip.tls_client_ca.is_some(),
+            demands_client: config.sip.tls_client_ca.is_some() && !config.sip.tls_client_optional,
             client_roots: config.sip.tls_client_ca.clone(),
             roots: config.sip.tls_roots.clone(),
         },
@@ -123,6 +129,7 @@ pub(crate) async fn start_at(app: &App, listening: Listening) -> Result<Arc<Phon
         ..NetConfig::default()
     };
     let (net, events) = Net::start(net_config).await?;
+    let certificate = Certificate::generate()?;
     let sound = SoundNet::start(config.rtp.port_min..=config.rtp.port_max).map_err(NoPhone::Sound)?;
     let advertise = advertise(&config, &net);
     let seed = rand::random();
@@ -161,6 +168,7 @@ pub(crate) async fn start_at(app: &App, listening: Listening) -> Result<Arc<Phon
         exchange,
         sip_net: net,
         net: sound,
+        certificate,
         calls: Calls::default(),
         desk,
         resolver,
@@ -228,7 +236,8 @@ async fn trunk_sources(
     let mut sources = Vec::new();
     for trunk in &config.trunks {
         let mut from = trunk.allow.clone();
-        if from.is_empty() {
+        // Who shows a certificate is known by it, wherever it is.
+        if from.is_empty() && trunk.certificate.is_none() {
             for uri in std::iter::once(&trunk.uri).chain(&trunk.failover) {
                 let Ok(uri) = uri.parse::<sip::message::Uri>() else { continue };
                 let found = resolver.look_up(&uri.host, uri.port, None).await;

@@ -17,6 +17,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName},
     server::ParsedCertificate,
 };
+use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -139,6 +140,11 @@ impl Table {
         let certificate = self.lines.get(&id).and_then(|line| line.certificate.as_ref());
         let Some(parsed) = certificate.and_then(|der| ParsedCertificate::try_from(der).ok()) else { return false };
         ServerName::try_from(name).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
+    }
+
+    pub(super) fn fingerprint(&self, id: ConnectionId) -> Option<[u8; 32]> {
+        let certificate = self.lines.get(&id).and_then(|line| line.certificate.as_ref())?;
+        Some(Sha256::digest(certificate).into())
     }
 
     /// Forgets a connection: nothing more is put into its queue.

@@ -9,12 +9,12 @@ use media::{
         delay::Bounds,
         leg::{LegSpec, Telephone},
         session::Identity,
-        srtp::{BadMaster, Opener, Sealer},
+        srtp::{MasterKey, Opener, Sealer},
     },
     time::Epoch,
 };
 
-use super::{Direction, Ice, Key, audio::COMFORT};
+use super::{Direction, Ice, audio::COMFORT};
 
 /// What both ends do from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,9 +74,9 @@ pub enum Protection {
     /// Keys from the descriptions.
     Sdes {
         /// Seals what we send.
-        ours: Key,
+        ours: MasterKey,
         /// Opens what comes.
-        theirs: Key,
+        theirs: MasterKey,
     },
     /// Keys from a handshake that is still to come.
     Dtls {
@@ -84,20 +84,9 @@ pub enum Protection {
         fingerprint: String,
         /// Whether we begin.
         is_client: bool,
+        /// The name of the association, where the far end gave it one.
+        tls_id: Option<String>,
     },
-}
-
-impl Protection {
-    /// What seals and opens; `None` where nothing does, or a handshake must say it.
-    ///
-    /// # Errors
-    /// Never for keys that were agreed on here: they have the length of their profile.
-    pub fn ends(&self) -> Result<Option<(Sealer, Opener)>, BadMaster> {
-        match self {
-            Self::Sdes { ours, theirs } => Ok(Some((ours.sealer()?, theirs.opener()?))),
-            Self::None | Self::Dtls { .. } => Ok(None),
-        }
-    }
 }
 
 impl Agreed {
@@ -106,33 +95,38 @@ impl Agreed {
         !self.direction.sends()
     }
 
-    /// What [`media::net`] is told; `latch` where the far end may turn out to be elsewhere. `None` where nobody said
-    /// where it is.
+    /// What [`media::net`] is told; `latch` where the far end may turn out to be elsewhere, which is for its checks to say
+    /// where both have ICE. `None` where nobody said where it is.
     pub fn remote(&self, latch: bool) -> Option<Remote> {
         let Destination { rtp, rtcp, is_muxed } = self.destination;
         let rtp = rtp?;
         // The same address twice is one port for both.
         let rtcp = if is_muxed { Some(rtp) } else { rtcp };
-        Some(Remote { rtp, rtcp, latch })
+        Some(Remote { rtp, rtcp, latch: latch && self.ice.is_none() })
     }
 
-    /// What a leg of [`media`] is made from. Where keys are still to be agreed on by a handshake, the leg waits for it.
-    ///
-    /// # Errors
-    /// As [`Protection::ends`].
-    pub fn leg(&self, identity: Identity, bounds: Bounds, epoch: Epoch) -> Result<(LegSpec, Telephone), BadMaster> {
+    /// What a leg of [`media`] is made from. `seals` is what its [`Protection`] came to: who has none of what was agreed
+    /// on yet makes no leg.
+    pub fn leg(
+        &self,
+        identity: Identity,
+        bounds: Bounds,
+        epoch: Epoch,
+        seals: Option<(Sealer, Opener)>,
+    ) -> (LegSpec, Telephone) {
         let spec = LegSpec {
             codec: self.codec,
             payload_type: self.send_type,
             telephone_event: self.events.map(|events| events.send_type),
             packet_ms: self.packet_ms,
             identity,
-            protection: self.protection.ends()?,
+            protection: seals,
             bounds,
-            rtcp: true,
+            // One handshake is for one port: reports beside it have no keys.
+            rtcp: self.destination.is_muxed || !matches!(self.protection, Protection::Dtls { .. }),
             epoch,
         };
-        Ok((spec, self.telephone()))
+        (spec, self.telephone())
     }
 
     /// What is the telephone's own about that leg.

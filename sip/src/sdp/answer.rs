@@ -7,9 +7,9 @@
 use media::codec::voice::Codec;
 
 use super::{
-    Agreed, Attribute, Choice, Destination, Direction, Dtls, Events, Local, Media, Protection, Refusal, Session, Setup,
-    Side, Srtp,
+    Agreed, Attribute, Choice, Destination, Direction, Events, Local, Media, Protection, Refusal, Session, Side, Srtp,
     audio::{Audio, COMFORT, Format, Keying},
+    keying,
     offer::{event_lines, format_lines},
     refusal::quoted,
     side::{events_at, name_of},
@@ -126,10 +126,12 @@ impl Side {
             Keying::Plain(_) if policy == Srtp::Forbidden => Ok(plain),
             Keying::Plain(lines) => match self.take_line(lines) {
                 Some(chosen) => Ok(chosen),
+                None if policy == Srtp::Required && self.is_by_dtls() => Err(Refusal::NotByDtls),
                 None if policy == Srtp::Required => Err(Refusal::NotProtected),
                 None => Ok(plain),
             },
             Keying::Sdes(_) | Keying::Dtls(_) if policy == Srtp::Forbidden => Err(Refusal::Protected),
+            Keying::Sdes(_) if self.is_by_dtls() => Err(Refusal::NotByDtls),
             Keying::Sdes(Ok(lines)) => self.take_line(lines).ok_or(Refusal::NoCrypto(if lines.is_empty() {
                 "there is none"
             } else {
@@ -138,11 +140,10 @@ impl Side {
             Keying::Sdes(Err(why)) => Err(Refusal::NoCrypto(why)),
             Keying::Dtls(dtls) => {
                 let fingerprint = self.capabilities.fingerprint.as_ref().ok_or(Refusal::Dtls)?;
-                let protection = shaken(dtls.as_ref().map_err(|why| Refusal::BadDtls(why))?, audio)?;
+                let dtls = dtls.as_ref().map_err(|why| Refusal::BadDtls(why))?;
+                let protection = dtls.agreed(self.agreed.as_ref());
                 let is_client = matches!(protection, Protection::Dtls { is_client: true, .. });
-                let setup = if is_client { Setup::Active } else { Setup::Passive };
-                let lines = vec![Attribute::of("fingerprint", fingerprint), Attribute::of("setup", setup.name())];
-                Ok(Chosen { protection, lines })
+                Ok(Chosen { protection, lines: keying::answer_lines(fingerprint, is_client) })
             }
         }
     }
@@ -203,7 +204,7 @@ impl Side {
         attributes.extend(keys);
         attributes.push(Attribute::flag(agreed.direction.name()));
         if agreed.ice.is_some() {
-            attributes.extend(self.ice_lines());
+            attributes.extend(self.ice_lines(agreed.destination.is_muxed));
         }
         attributes.extend(theirs.media.attributes.iter().filter(|attribute| attribute.name == "mid").cloned());
         Media {
@@ -217,16 +218,6 @@ impl Side {
             attributes,
         }
     }
-}
-
-/// What a handshake will protect, and who begins it.
-pub(super) fn shaken(dtls: &Dtls, theirs: &Audio<'_>) -> Result<Protection, Refusal> {
-    if !theirs.is_muxed {
-        return Err(Refusal::BadDtls("it lacks a=rtcp-mux, and one handshake is for one port"));
-    }
-    // Who may choose begins: its packets open the way through a translator of addresses.
-    let is_client = dtls.setup != Setup::Active;
-    Ok(Protection::Dtls { fingerprint: dtls.fingerprint.clone(), is_client })
 }
 
 /// The names of codecs of ours.

@@ -31,8 +31,12 @@ pub struct Capabilities {
     pub says_lifetime: bool,
     /// Whether RTCP may go through the port of RTP (RFC 5761).
     pub rtcp_mux: bool,
+    /// Whether our own first offer speaks of ICE, where our place has an end of it: some old telephones break on it. An answer
+    /// does where the offer did.
+    pub offers_ice: bool,
     /// The fingerprint of our certificate, `sha-256 AB:…`, where keys may be agreed on by DTLS: only where the
-    /// transport shakes hands. Without it such an offer is refused.
+    /// transport shakes hands. Without it such an offer is refused; without `suites` beside it nothing else is taken for
+    /// protection.
     pub fingerprint: Option<String>,
 }
 
@@ -53,6 +57,7 @@ impl Default for Capabilities {
             ],
             says_lifetime: false,
             rtcp_mux: true,
+            offers_ice: false,
             fingerprint: None,
         }
     }

@@ -1,4 +1,4 @@
-//! What a description says of ICE (RFC 8839) and of DTLS (RFC 8842): read from the far end, written for ours.
+//! What a description says of ICE (RFC 8839): read from the far end, written for ours.
 //!
 //! We are lite: one candidate, no checks of our own; who offers ICE checks us, and the transport must answer.
 
@@ -73,6 +73,11 @@ fn candidate(text: &str) -> Option<Candidate> {
     is_usable.then(|| Candidate { component, priority, address: SocketAddr::new(ip, port) })
 }
 
+/// Whether a section speaks of ICE.
+pub(super) fn is_spoken(media: &Media) -> bool {
+    media.has("ice-ufrag")
+}
+
 /// What our section says of ICE, with RTP at `rtp` and RTCP beside it at `rtcp`.
 pub(super) fn lines(credentials: &Credentials, ip: IpAddr, rtp: u16, rtcp: Option<u16>) -> Vec<Attribute> {
     let mut lines = vec![
@@ -82,56 +87,4 @@ pub(super) fn lines(credentials: &Credentials, ip: IpAddr, rtp: u16, rtcp: Optio
     ];
     lines.extend(rtcp.map(|port| Attribute::of("candidate", format!("1 2 UDP {} {ip} {port} typ host", PRIORITY - 1))));
     lines
-}
-
-/// How a certificate is known, and who begins the handshake.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dtls {
-    /// Hash function and bytes, as `a=fingerprint` says them.
-    pub fingerprint: String,
-    /// The role.
-    pub setup: Setup,
-}
-
-/// Who begins a DTLS handshake, as the one who says it sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Setup {
-    /// The one who says it.
-    Active,
-    /// The other.
-    Passive,
-    /// As the other likes.
-    ActPass,
-}
-
-impl Setup {
-    /// Its word.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Passive => "passive",
-            Self::ActPass => "actpass",
-        }
-    }
-}
-
-impl Dtls {
-    /// What `media` of `session` says; nothing where it says nothing.
-    pub(super) fn read(session: &Session, media: &Media) -> Option<Result<Self, &'static str>> {
-        let named = |name| media.value(name).or_else(|| session.value(name));
-        let fingerprint = named("fingerprint")?;
-        let is_whole = fingerprint.split_once(' ').is_some_and(|(hash, bytes)| {
-            !hash.is_empty() && !bytes.is_empty() && bytes.bytes().all(|byte| byte == b':' || byte.is_ascii_hexdigit())
-        });
-        if !is_whole {
-            return Some(Err("its fingerprint cannot be read"));
-        }
-        let setup = match named("setup").unwrap_or("actpass") {
-            "active" => Setup::Active,
-            "passive" => Setup::Passive,
-            "actpass" => Setup::ActPass,
-            _ => return Some(Err("its setup is none that connects")),
-        };
-        Some(Ok(Self { fingerprint: fingerprint.to_owned(), setup }))
-    }
 }

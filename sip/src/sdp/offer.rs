@@ -6,7 +6,7 @@ use super::{
     Agreed, Attribute, Direction, Media, Protection, Refusal, Session, Side, Srtp,
     answer::{self, Terms},
     audio::{Audio, COMFORT, Keying},
-    ice,
+    ice, keying,
     side::{events_at, name_of},
     srtp::Crypto,
 };
@@ -59,7 +59,9 @@ impl Side {
         attributes.extend(self.rtcp_line());
         attributes.extend(self.offered_protection());
         attributes.push(Attribute::flag(self.direction.name()));
-        attributes.extend(self.ice_lines());
+        if self.agreed.as_ref().map_or(self.capabilities.offers_ice, |agreed| agreed.ice.is_some()) {
+            attributes.extend(self.ice_lines(false));
+        }
         Media {
             kind: "audio".to_owned(),
             port: self.local.rtp,
@@ -79,7 +81,7 @@ impl Side {
         match (before, &self.agreed) {
             (Some(section), Some(_)) => section.protocol.clone(),
             _ if self.capabilities.srtp != Srtp::Required => usual.to_owned(),
-            _ if self.keys.is_empty() && self.capabilities.fingerprint.is_some() => "UDP/TLS/RTP/SAVP".to_owned(),
+            _ if self.is_by_dtls() => "UDP/TLS/RTP/SAVP".to_owned(),
             _ => by_hand.to_owned(),
         }
     }
@@ -91,12 +93,11 @@ impl Side {
             }
             None => {
                 let is_wanted = matches!(self.capabilities.srtp, Srtp::Offered | Srtp::Required);
-                (is_wanted && !self.keys.is_empty(), self.capabilities.srtp == Srtp::Required && self.keys.is_empty())
+                (is_wanted && !self.keys.is_empty(), self.capabilities.srtp == Srtp::Required && self.is_by_dtls())
             }
         };
         if by_dtls {
-            let fingerprint = self.capabilities.fingerprint.iter().map(|print| Attribute::of("fingerprint", print));
-            return fingerprint.chain([Attribute::of("setup", "actpass")]).collect();
+            return self.capabilities.fingerprint.as_deref().map(keying::offer_lines).unwrap_or_default();
         }
         if !by_hand {
             return Vec::new();
@@ -123,9 +124,15 @@ impl Side {
         (Some(beside) != self.local.rtp.checked_add(1)).then(|| Attribute::of("rtcp", beside.to_string()))
     }
 
-    pub(super) fn ice_lines(&self) -> Vec<Attribute> {
-        let ours = self.local.ice.as_ref();
-        ours.map(|ours| ice::lines(ours, self.local.ip, self.local.rtp, self.local.rtcp)).unwrap_or_default()
+    /// Whether keys are agreed on by DTLS and in no other way.
+    pub(super) fn is_by_dtls(&self) -> bool {
+        self.keys.is_empty() && self.capabilities.fingerprint.is_some()
+    }
+
+    /// What we say of ICE; where RTCP is muxed, its own port is no candidate.
+    pub(super) fn ice_lines(&self, is_muxed: bool) -> Vec<Attribute> {
+        let (ours, rtcp) = (self.local.ice.as_ref(), self.local.rtcp.filter(|_| !is_muxed));
+        ours.map(|ours| ice::lines(ours, self.local.ip, self.local.rtp, rtcp)).unwrap_or_default()
     }
 
     /// Takes the answer to our offer.
@@ -167,7 +174,7 @@ impl Side {
             is_only: self.capabilities.codecs.iter().filter(|codec| theirs.find(**codec).is_some()).count() == 1,
             is_muxed: ours.has("rtcp-mux") && theirs.is_muxed,
             protection: self.accepted_protection(ours, &theirs)?,
-            has_ice: self.local.ice.is_some(),
+            has_ice: ice::is_spoken(ours),
             is_answer: false,
         };
         let direction = said_direction(ours).and(theirs.direction.reversed());
@@ -178,14 +185,14 @@ impl Side {
 
     fn accepted_protection(&self, ours: &Media, theirs: &Audio<'_>) -> Result<Protection, Refusal> {
         let asked = Crypto::read(ours.values("crypto")).unwrap_or_default();
-        let is_sdes = ours.protocol.to_ascii_uppercase().starts_with("RTP/SAVP");
+        let must_be = ours.protocol.to_ascii_uppercase().contains("SAVP");
         match &theirs.keying {
-            Keying::Plain(_) if is_sdes => Err(Refusal::Unfit("it is not protected")),
+            Keying::Plain(_) if must_be => Err(Refusal::Unfit("it is not protected")),
             Keying::Plain(given) if given.is_empty() || asked.is_empty() => Ok(Protection::None),
             Keying::Plain(given) => chosen(&asked, given),
             Keying::Sdes(Ok(given)) => chosen(&asked, given),
             Keying::Sdes(Err(why)) => Err(Refusal::NoCrypto(why)),
-            Keying::Dtls(Ok(dtls)) if ours.has("fingerprint") => answer::shaken(dtls, theirs),
+            Keying::Dtls(Ok(dtls)) if ours.has("fingerprint") => Ok(dtls.agreed(self.agreed.as_ref())),
             Keying::Dtls(Err(why)) => Err(Refusal::BadDtls(why)),
             Keying::Dtls(_) => Err(Refusal::Unfit("it wants DTLS")),
         }

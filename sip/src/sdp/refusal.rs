@@ -29,6 +29,9 @@ pub enum Refusal {
     /// Not protected, where policy wants it.
     #[error("media must be protected here: offer RTP/SAVP with a=crypto")]
     NotProtected,
+    /// Protected otherwise or not at all, where policy wants keys by DTLS.
+    #[error("media must be protected by DTLS here: offer UDP/TLS/RTP/SAVP with a=fingerprint and a=setup")]
+    NotByDtls,
     /// Protected, where policy forbids it.
     #[error("media is not protected here: offer RTP/AVP")]
     Protected,
@@ -67,7 +70,7 @@ impl Refusal {
             Self::NoCrypto(_) | Self::BadDtls(_) => 306,
             Self::NoAddress => 307,
             Self::Multicast => 330,
-            Self::NotProtected | Self::Unfit(_) => 399,
+            Self::NotProtected | Self::NotByDtls | Self::Unfit(_) => 399,
         }
     }
 

@@ -7,11 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use media::codec::voice::Codec;
+use media::{codec::voice::Codec, rtp::srtp::MasterKey};
 
 use super::{
-    Agreed, Attribute, Capabilities, Direction, Host, Key, Local, Media, Origin, Session,
+    Agreed, Attribute, Capabilities, Direction, Host, Local, Media, Origin, Session,
     audio::{Audio, COMFORT, EVENT},
+    ice,
 };
 
 /// The first number that means what a description says.
@@ -26,7 +27,7 @@ pub struct Side {
     id: u64,
     version: u64,
     /// One for each suite.
-    pub(super) keys: Vec<Key>,
+    pub(super) keys: Vec<MasterKey>,
     /// The payload types that we hear things under, by name and clock.
     types: BTreeMap<Name, u8>,
     /// What payload types have meant to either of us.
@@ -47,7 +48,7 @@ impl Side {
     /// A side of a session that nobody spoke of yet. `id` names it, and should not be guessed; `random` fills what it is
     /// given from a good generator.
     pub fn new(capabilities: Capabilities, local: Local, id: u64, random: &mut dyn FnMut(&mut [u8])) -> Self {
-        let keys = capabilities.suites.iter().map(|suite| Key::fresh(*suite, random)).collect();
+        let keys = capabilities.suites.iter().map(|suite| MasterKey::fresh(*suite, random)).collect();
         Self {
             capabilities,
             local,
@@ -104,7 +105,7 @@ impl Side {
     /// A description of ours with these sections; the version counts when anything has changed.
     pub(super) fn stamped(&mut self, media: Vec<Media>) -> Session {
         let mut attributes = Vec::new();
-        if self.local.ice.is_some() {
+        if media.iter().any(ice::is_spoken) {
             attributes.push(Attribute::flag("ice-lite"));
         }
         let origin = Origin {

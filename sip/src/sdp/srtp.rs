@@ -4,13 +4,11 @@
 //! that wants more is passed over for the next. A lifetime is taken when it outlasts any call, since keys
 //! are not changed within one.
 
-use std::fmt;
-
 use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use media::rtp::srtp::{BadMaster, Opener, Profile, Sealer};
+use media::rtp::srtp::{MasterKey, Profile};
 
 /// Base64 as written; when read, with its padding or without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -27,54 +25,11 @@ const LIFETIME_MIN: u64 = 1 << 20;
 /// What is said where a lifetime must be.
 const LIFETIME: &str = "2^31";
 
-/// What seals one direction: key and salt of a profile. Shows neither.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Key {
-    profile: Profile,
-    master: Vec<u8>,
-}
-
-impl Key {
-    /// A fresh key; `random` fills what it is given from a good generator.
-    pub fn fresh(profile: Profile, random: &mut dyn FnMut(&mut [u8])) -> Self {
-        let mut master = vec![0; profile.key_bytes() + profile.salt_bytes()];
-        random(&mut master);
-        Self { profile, master }
-    }
-
-    /// Its set of algorithms.
-    pub fn profile(&self) -> Profile {
-        self.profile
-    }
-
-    /// What seals with it.
-    ///
-    /// # Errors
-    /// Never for a key that was read or made here: they have the length of their profile.
-    pub fn sealer(&self) -> Result<Sealer, BadMaster> {
-        Sealer::new(self.profile, &self.master)
-    }
-
-    /// What opens with it.
-    ///
-    /// # Errors
-    /// As [`Key::sealer`].
-    pub fn opener(&self) -> Result<Opener, BadMaster> {
-        Opener::new(self.profile, &self.master)
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({:?}, _)", self.profile)
-    }
-}
-
 /// A line that can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Crypto {
     pub(super) tag: u32,
-    pub(super) key: Key,
+    pub(super) key: MasterKey,
     /// It said a lifetime: some want to see one in the answer, others break when they do.
     pub(super) says_lifetime: bool,
 }
@@ -103,34 +58,32 @@ impl Crypto {
         let suite = words.next().ok_or("it names no suite")?;
         let profile = PROFILES.into_iter().find(|known| name(*known).eq_ignore_ascii_case(suite));
         let profile = profile.ok_or("its suite is not known")?;
-        let (master, says_lifetime) = inline(words.next().ok_or("it has no key")?, profile)?;
+        let (key, says_lifetime) = inline(words.next().ok_or("it has no key")?, profile)?;
         // What a session parameter changes is not done here; those with a dash may be passed over, and the window
         // is a hint to the one who receives.
         if words.any(|parameter| !parameter.starts_with('-') && !parameter.starts_with("WSH=") && parameter != "KDR=0")
         {
             return Err("its session parameters are not known");
         }
-        Ok(Self { tag, key: Key { profile, master }, says_lifetime })
+        Ok(Self { tag, key, says_lifetime })
     }
 
     /// The value of its attribute.
     pub(super) fn print(&self) -> String {
         let lifetime = if self.says_lifetime { format!("|{LIFETIME}") } else { String::new() };
-        format!("{} {} inline:{}{lifetime}", self.tag, name(self.key.profile), BASE64.encode(&self.key.master))
+        format!("{} {} inline:{}{lifetime}", self.tag, name(self.key.profile()), BASE64.encode(self.key.bytes()))
     }
 }
 
 /// `inline:` key and salt, with what may follow; whether that is a lifetime.
-fn inline(text: &str, profile: Profile) -> Result<(Vec<u8>, bool), &'static str> {
+fn inline(text: &str, profile: Profile) -> Result<(MasterKey, bool), &'static str> {
     let text = text.strip_prefix("inline:").ok_or("its key is not inline")?;
     if text.contains(';') {
         return Err("it has several keys");
     }
     let mut parts = text.split('|');
     let master = BASE64.decode(parts.next().unwrap_or_default()).map_err(|_| "its key is not base64")?;
-    if master.len() != profile.key_bytes() + profile.salt_bytes() {
-        return Err("its key has another length than its suite's");
-    }
+    let key = MasterKey::new(profile, master).map_err(|_| "its key has another length than its suite's")?;
     let mut says_lifetime = false;
     for part in parts {
         if part.contains(':') {
@@ -141,7 +94,7 @@ fn inline(text: &str, profile: Profile) -> Result<(Vec<u8>, bool), &'static str>
         }
         says_lifetime = true;
     }
-    Ok((master, says_lifetime))
+    Ok((key, says_lifetime))
 }
 
 /// Packets that a key lives: a number, or a power of two.
@@ -166,6 +119,7 @@ const fn name(profile: Profile) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use media::rtp::srtp::Rollover;
     use proptest::prelude::*;
 
     use super::*;
@@ -216,8 +170,9 @@ mod tests {
         #[test]
         fn fresh_keys_of_every_suite_read_back(tag in 1_u32..1_000_000_000, seed: u8, says_lifetime: bool) {
             for profile in PROFILES {
-                let key = Key::fresh(profile, &mut |bytes| bytes.fill(seed));
-                prop_assert!(key.sealer().is_ok() && key.opener().is_ok());
+                let key = MasterKey::fresh(profile, &mut |bytes| bytes.fill(seed));
+                // Their lengths are right.
+                (key.sealer(&Rollover::default()), key.opener(&Rollover::default()));
                 let crypto = Crypto { tag, key, says_lifetime };
                 prop_assert_eq!(read(&crypto.print()), Ok(vec![crypto]));
             }

@@ -4,7 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use media::{
     codec::voice::{Codec, OpusOptions},
-    rtp::srtp::Profile,
+    rtp::{
+        delay::Bounds,
+        seq::{RtpTime, SeqNo},
+        session::Identity,
+        srtp::{MasterKey, Profile},
+    },
+    time::Epoch,
 };
 use proptest::prelude::*;
 
@@ -123,7 +129,7 @@ fn linphone_gets_protected_opus_with_its_first_suite_and_no_video() {
     let crypto = answer.media[0].value("crypto").unwrap();
     assert!(crypto.starts_with("2 AES_CM_128_HMAC_SHA1_80 inline:"), "the first key is of the wrong length: {crypto}");
     assert_eq!(agreed.events.unwrap(), Events { send_type: 101, receive_type: 101, clock_hz: 48_000 });
-    assert!(agreed.protection.ends().unwrap().is_some());
+    assert!(matches!(agreed.protection, Protection::Sdes { .. }));
 }
 
 #[test]
@@ -201,6 +207,156 @@ fn dtls_is_refused_by_name_unless_somebody_shakes_hands() {
     assert_eq!(answer.media[0].value("setup"), Some("active"));
     assert_eq!(answer.media[0].value("fingerprint"), Some("sha-256 AA:BB"));
     assert!(matches!(agreed.protection, Protection::Dtls { is_client: true, .. }));
+}
+
+/// Fingerprints of 32 bytes.
+fn print_of(byte: u8) -> String {
+    format!("sha-256 {}", vec![format!("{byte:02X}"); 32].join(":"))
+}
+
+/// A side that protects by DTLS and in no other way.
+fn by_dtls(byte: u8) -> Side {
+    let (srtp, fingerprint) = (Srtp::Required, Some(print_of(byte)));
+    side(Capabilities { srtp, suites: Vec::new(), fingerprint, ..Capabilities::default() })
+}
+
+/// An offer by DTLS with these lines.
+fn offered_by_dtls(lines: &str) -> Session {
+    plain(&format!("m=audio 4000 UDP/TLS/RTP/SAVP 0\na=rtcp-mux\n{lines}"))
+}
+
+#[test]
+fn dtls_is_offered_where_nothing_else_will_do_and_nothing_else_is_taken_for_it() {
+    let mut ours = by_dtls(0xa1);
+    let offer = ours.offer();
+    let section = &offer.media[0];
+    assert_eq!(section.protocol, "UDP/TLS/RTP/SAVP");
+    assert_eq!((section.value("fingerprint"), section.value("setup")), (Some(&*print_of(0xa1)), Some("actpass")));
+    assert!(!section.has("crypto"));
+    for (lines, refusal) in [
+        ("m=audio 4000 RTP/AVP 0\n".to_owned(), Refusal::Unfit("it is not protected")),
+        (
+            format!("m=audio 4000 RTP/AVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\n"),
+            Refusal::Unfit("it is not protected"),
+        ),
+        (
+            format!("m=audio 4000 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\n"),
+            Refusal::Unfit("its a=crypto was not offered"),
+        ),
+        ("m=audio 4000 UDP/TLS/RTP/SAVP 0\n".to_owned(), Refusal::BadDtls("it has no fingerprint")),
+    ] {
+        ours.offer();
+        assert_eq!(ours.accept(&plain(&lines)), Err(refusal), "{lines}");
+    }
+    for text in [BARESIP, LINPHONE, TEAMS, TWILIO] {
+        assert_eq!(by_dtls(1).answer(&session(text)).unwrap_err(), Refusal::NotByDtls);
+    }
+    assert_eq!(Refusal::NotByDtls.code(), 399);
+    let forbidden = Capabilities { srtp: Srtp::Forbidden, fingerprint: Some(print_of(1)), ..Capabilities::default() };
+    assert_eq!(side(forbidden).answer(&session(BROWSER)).unwrap_err(), Refusal::Protected);
+}
+
+#[test]
+fn of_several_fingerprints_the_one_that_can_be_trusted_counts() {
+    let (weak, right) =
+        ("a=fingerprint:sha-1 AA:BB\n", format!("a=fingerprint:SHA-256 {}\n", &print_of(0xab)[8..].to_lowercase()));
+    let (_, agreed) = by_dtls(1).answer(&offered_by_dtls(&format!("{weak}{right}a=setup:active\n"))).unwrap();
+    let expected = Protection::Dtls { fingerprint: print_of(0xab), is_client: false, tls_id: None };
+    assert_eq!(agreed.protection, expected);
+    let session_level = session(&format!(
+        "v=0\no=- 1 1 IN IP4 192.0.2.7\nc=IN IP4 192.0.2.7\n{right}a=setup:active\nm=audio 4000 UDP/TLS/RTP/SAVPF 0\n"
+    ));
+    let (answer, agreed) = by_dtls(1).answer(&session_level).unwrap();
+    assert_eq!((agreed.protection, answer.media[0].protocol.as_str()), (expected, "UDP/TLS/RTP/SAVPF"));
+    for (lines, why) in [
+        (weak.to_owned(), "its fingerprint is not one of SHA-256"),
+        ("a=fingerprint:sha-256 AA:BB\n".to_owned(), "its fingerprint cannot be read"),
+        ("a=fingerprint:sha-256\n".to_owned(), "its fingerprint cannot be read"),
+        (format!("{right}a=setup:holdconn\n"), "its setup is none that connects"),
+        (String::new(), "it has no fingerprint"),
+    ] {
+        let refusal = by_dtls(1).answer(&offered_by_dtls(&lines)).unwrap_err();
+        assert_eq!((refusal.code(), refusal), (306, Refusal::BadDtls(why)), "{lines}");
+    }
+}
+
+#[test]
+fn an_association_stays_as_long_as_certificates_and_roles_do() {
+    let lines = |byte: u8, more: &str| offered_by_dtls(&format!("a=fingerprint:{}\n{more}", print_of(byte)));
+    let mut ours = by_dtls(1);
+    let (answer, first) = ours.answer(&lines(7, "a=setup:actpass\n")).unwrap();
+    assert_eq!(answer.media[0].value("setup"), Some("active"));
+    let (_, held) = ours.answer(&lines(7, "a=setup:actpass\na=sendonly\n")).unwrap();
+    assert_eq!(held.protection, first.protection);
+    // Some answer with what they offered once.
+    ours.offer();
+    assert_eq!(ours.accept(&lines(7, "a=setup:actpass\n")).unwrap().protection, first.protection);
+    ours.offer();
+    assert_eq!(ours.accept(&lines(7, "a=setup:passive\n")).unwrap().protection, first.protection);
+    for (byte, more) in
+        [(7, "a=setup:active\n"), (8, "a=setup:actpass\n"), (7, "a=setup:actpass\na=tls-id:other-one-of-this-kind\n")]
+    {
+        let (_, other) = ours.clone().answer(&lines(byte, more)).unwrap();
+        assert_ne!(other.protection, first.protection, "{byte} {more}");
+    }
+    // The one who was asked first, as a server: whoever offers anew leaves the roles as they are.
+    let (mut asking, mut asked) = (by_dtls(3), by_dtls(4));
+    asked.move_to(Local::muxed(HERE, 40_000));
+    let (asking_first, asked_first) = exchange(&mut asking, &mut asked).unwrap();
+    let is_client = |agreed: &Agreed| matches!(agreed.protection, Protection::Dtls { is_client: true, .. });
+    assert!(is_client(&asked_first) && !is_client(&asking_first));
+    let (asked_next, asking_next) = exchange(&mut asked, &mut asking).unwrap();
+    assert_ne!(is_client(&asked_next), is_client(&asking_next));
+    assert_eq!((asked_next.protection, asking_next.protection), (asked_first.protection, asking_first.protection));
+}
+
+#[test]
+fn reports_without_keys_of_their_own_are_not_sent() {
+    let offer = format!("m=audio 4000 UDP/TLS/RTP/SAVP 0\na=fingerprint:{}\na=setup:actpass\n", print_of(7));
+    let sends_reports = |offer: Session| {
+        let agreed = by_dtls(1).answer(&offer).unwrap().1;
+        let identity = Identity { ssrc: 1, first_seq: SeqNo(1), first_time: RtpTime(1), cname: String::new() };
+        let epoch = Epoch { instant: some_instant(), wall: std::time::SystemTime::UNIX_EPOCH };
+        agreed.leg(identity, Bounds { margin_ms: 10, most_ms: 400 }, epoch, None).0.rtcp
+    };
+    assert!(!sends_reports(plain(&offer)), "one handshake is for one port");
+    assert!(sends_reports(plain(&format!("{offer}a=rtcp-mux\n"))));
+}
+
+#[expect(clippy::disallowed_methods, reason = "an instant can only be had from the clock; no test depends on which")]
+fn some_instant() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+#[test]
+fn ice_is_offered_where_it_is_wanted_and_answered_where_it_was_offered() {
+    let ours = Some(Credentials { ufrag: "ours".to_owned(), pwd: "twenty-two-letters-or-more".to_owned() });
+    let place = Local { rtcp: Some(30_001), ice: ours, ..Local::muxed(HERE, 30_000) };
+    let with = |offers_ice| {
+        let mut side = side(Capabilities { offers_ice, ..Capabilities::default() });
+        side.move_to(place.clone());
+        side
+    };
+    assert!(!with(false).offer().to_string().contains("ice"), "some old telephones break on it");
+    let offer = with(true).offer();
+    assert!(offer.attributes.contains(&Attribute::flag("ice-lite")));
+    assert_eq!(offer.media[0].values("candidate").count(), 2, "its own port for reports, until both know better");
+    // Who is not asked says nothing of it, and whose offer speaks of it gets one candidate for the one port.
+    let (answer, agreed) = with(false).answer(&session(BARESIP)).unwrap();
+    assert!(agreed.ice.is_none() && !answer.to_string().contains("ice"));
+    let (mut asked, teams) = (with(false), session(TEAMS));
+    let (answer, agreed) = asked.answer(&teams).unwrap();
+    assert_eq!(
+        answer.media[0].values("candidate").collect::<Vec<_>>(),
+        ["1 1 UDP 2130706431 192.0.2.20 30000 typ host"]
+    );
+    assert!(agreed.ice.is_some());
+    assert!(!agreed.remote(true).unwrap().latch, "where it is is for its checks to say");
+    assert!(asked.offer().media[0].has("ice-ufrag"), "and it is still spoken of in a change of the call");
+    let mut asking = with(true);
+    asking.offer();
+    assert!(asking.accept(&plain("m=audio 4000 RTP/AVP 0\n")).unwrap().ice.is_none());
+    assert!(!asking.offer().to_string().contains("ice"), "who did not answer it does not know it");
 }
 
 /// An offer of audio with these lines.
@@ -403,7 +559,7 @@ fn keys_stay_in_use_when_the_call_is_changed() {
     let mut ours = side(Capabilities { srtp: Srtp::Required, ..Capabilities::default() });
     let mut theirs = usual();
     theirs.move_to(Local::muxed(HERE, 40_000));
-    theirs.keys.iter_mut().for_each(|key| *key = Key::fresh(key.profile(), &mut |bytes| bytes.fill(9)));
+    theirs.keys.iter_mut().for_each(|key| *key = MasterKey::fresh(key.profile(), &mut |bytes| bytes.fill(9)));
     let (answer, first) = theirs.answer(&ours.offer()).unwrap();
     let agreed = ours.accept(&answer).unwrap();
     theirs.turn(Direction::SendOnly);
@@ -433,11 +589,14 @@ prop_compose! {
         packet_ms in prop::sample::select(vec![10, 20, 40, 60]),
         srtp in prop::sample::select(vec![Srtp::Forbidden, Srtp::Accepted, Srtp::Offered, Srtp::Required]),
         suites in prop::sample::subsequence(Capabilities::default().suites, 1..=4).prop_shuffle(),
+        dtls in prop::option::of((any::<u8>(), any::<bool>())),
+        offers_ice: bool,
     ) -> Capabilities {
         let (telephone_event, comfort_noise, says_lifetime, rtcp_mux) = flags;
+        let suites = if let Some((_, true)) = dtls { Vec::new() } else { suites };
         Capabilities {
             codecs, choice, telephone_event, comfort_noise, packet_ms, srtp, suites, says_lifetime, rtcp_mux,
-            fingerprint: None,
+            offers_ice, fingerprint: dtls.map(|(byte, _)| print_of(byte)),
         }
     }
 }
@@ -467,11 +626,13 @@ fn agree(ours: &Agreed, theirs: &Agreed) {
     assert_eq!(ours.direction, theirs.direction.reversed());
     assert_eq!(ours.destination.is_muxed, theirs.destination.is_muxed);
     assert!(ours.is_only && theirs.is_only);
+    assert_eq!(ours.ice.is_some(), theirs.ice.is_some());
     match (&ours.protection, &theirs.protection) {
         (Protection::None, Protection::None) => {}
         (Protection::Sdes { ours: a, theirs: b }, Protection::Sdes { ours: c, theirs: d }) => {
             assert_eq!((a, b), (d, c));
         }
+        (Protection::Dtls { is_client: a, .. }, Protection::Dtls { is_client: b, .. }) => assert_ne!(a, b),
         other => panic!("{other:?}"),
     }
 }
@@ -485,7 +646,7 @@ proptest! {
     fn two_ends_agree_on_the_same_however_often_they_change_it(
         a in capabilities(),
         b in capabilities(),
-        turns in prop::collection::vec((any::<bool>(), direction(), 2_000_u16..60_000), 1..6),
+        turns in prop::collection::vec((any::<bool>(), direction(), 2_000_u16..60_000, any::<bool>()), 1..6),
     ) {
         let end = |capabilities: Capabilities, seed: u8| {
             let local = Local { rtcp: Some(5_000), ..Local::muxed(HERE, 4_000 + u16::from(seed)) };
@@ -493,10 +654,11 @@ proptest! {
         };
         let (mut a, mut b) = (end(a, 1), end(b, 2));
         let mut agreed: Option<(Agreed, Agreed)> = None;
-        for (a_asks, direction, port) in turns {
+        for (a_asks, direction, port, has_ice) in turns {
             let (asking, asked) = if a_asks { (&mut a, &mut b) } else { (&mut b, &mut a) };
             asking.turn(direction);
-            asking.move_to(Local::muxed(HERE, port));
+            let ice = has_ice.then(|| Credentials { ufrag: format!("u{port}"), pwd: "p".repeat(22) });
+            asking.move_to(Local { ice, ..Local::muxed(HERE, port) });
             let ports = [asking.local.rtp, asked.local.rtp];
             match exchange(asking, asked) {
                 Some((ours, theirs)) => {
@@ -505,6 +667,9 @@ proptest! {
                     prop_assert_eq!(ours.destination.rtp.map(|at| at.port()), Some(ports[1]));
                     if let Some((_, before)) = &agreed {
                         prop_assert_eq!(std::mem::discriminant(&before.protection), std::mem::discriminant(&theirs.protection));
+                        if let Protection::Dtls { .. } = theirs.protection {
+                            prop_assert!([&theirs, &ours].iter().any(|agreed| agreed.protection == before.protection));
+                        }
                     }
                     agreed = Some((ours, theirs));
                 }

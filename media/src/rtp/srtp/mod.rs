@@ -7,6 +7,8 @@
 
 mod cipher;
 mod keys;
+mod master;
+mod rollover;
 mod window;
 
 use thiserror::Error;
@@ -16,6 +18,7 @@ use self::{
     keys::Use,
     window::{Stream, Streams},
 };
+pub use self::{master::MasterKey, rollover::Rollover};
 use super::packet::{self, BadPacket};
 
 /// The bytes of an RTCP packet that stay readable: its header and its source.
@@ -121,6 +124,7 @@ pub struct Sealer {
     rtp: Cipher,
     rtcp: Cipher,
     streams: Streams,
+    rollover: Rollover,
     rtcp_index: u32,
 }
 
@@ -129,6 +133,7 @@ pub struct Opener {
     rtp: Cipher,
     rtcp: Cipher,
     rtp_streams: Streams,
+    rollover: Rollover,
     rtcp_streams: Streams,
 }
 
@@ -149,8 +154,17 @@ impl Sealer {
     /// # Errors
     /// When `master` has not the length of the profile.
     pub fn new(profile: Profile, master: &[u8]) -> Result<Self, BadMaster> {
+        Self::after(profile, master, &Rollover::default())
+    }
+
+    /// As [`Sealer::new`], going on with the numbers of those that sealed with the same key and `rollover`.
+    ///
+    /// # Errors
+    /// As [`Sealer::new`].
+    pub fn after(profile: Profile, master: &[u8], rollover: &Rollover) -> Result<Self, BadMaster> {
         let (rtp, rtcp) = ciphers(profile, master)?;
-        Ok(Self { rtp, rtcp, streams: Streams::default(), rtcp_index: 0 })
+        let rtcp_index = rollover.rtcp_index();
+        Ok(Self { rtp, rtcp, streams: Streams::default(), rollover: rollover.clone(), rtcp_index })
     }
 
     /// Seals the RTP packet in the first `length` bytes of `buffer`; says how long it is then.
@@ -161,13 +175,14 @@ impl Sealer {
         let header = buffer.get(..length).map(packet::header_length);
         let header = header.and_then(Result::ok).ok_or(Unsealable::Header)?;
         let (seq, ssrc) = (u16::from_be_bytes([buffer[2], buffer[3]]), word(buffer, 8));
-        let stream = self.streams.find(ssrc).unwrap_or_else(|| Stream::starting(ssrc));
+        let stream = self.streams.find(ssrc).unwrap_or_else(|| self.rollover.stream(ssrc));
         let index = stream.index_of(seq).filter(|index| stream.is_after(*index)).ok_or(Unsealable::Number)?;
         let end = length + self.rtp.tag_bytes();
         let room = buffer.get_mut(..end).ok_or(Unsealable::NoRoom)?;
         if !self.streams.keep(stream.with(index)) {
             return Err(Unsealable::TooManySources);
         }
+        self.rollover.note(ssrc, index);
         self.rtp.seal_rtp(room, header, ssrc, index);
         Ok(end)
     }
@@ -187,6 +202,7 @@ impl Sealer {
         let end = length + RTCP_INDEX_BYTES + self.rtcp.tag_bytes();
         let room = buffer.get_mut(..end).ok_or(Unsealable::NoRoom)?;
         self.rtcp_index = index;
+        self.rollover.note_rtcp(index);
         self.rtcp.seal_rtcp(room, index | ENCRYPTED);
         Ok(end)
     }
@@ -198,8 +214,18 @@ impl Opener {
     /// # Errors
     /// When `master` has not the length of the profile.
     pub fn new(profile: Profile, master: &[u8]) -> Result<Self, BadMaster> {
+        Self::after(profile, master, &Rollover::default())
+    }
+
+    /// As [`Opener::new`], going on with the numbers of those that opened with the same key and `rollover`: what they took
+    /// is not taken again, and neither is what is older.
+    ///
+    /// # Errors
+    /// As [`Opener::new`].
+    pub fn after(profile: Profile, master: &[u8], rollover: &Rollover) -> Result<Self, BadMaster> {
         let (rtp, rtcp) = ciphers(profile, master)?;
-        Ok(Self { rtp, rtcp, rtp_streams: Streams::default(), rtcp_streams: Streams::default() })
+        let (rtp_streams, rtcp_streams) = (Streams::default(), Streams::default());
+        Ok(Self { rtp, rtcp, rtp_streams, rollover: rollover.clone(), rtcp_streams })
     }
 
     /// Opens the RTP packet that fills `bytes`; says how long the packet at their front is then.
@@ -213,11 +239,15 @@ impl Opener {
         }
         let (seq, ssrc) = (u16::from_be_bytes([bytes[2], bytes[3]]), word(bytes, 8));
         let known = self.rtp_streams.find(ssrc);
-        let stream = known.unwrap_or_else(|| Stream::starting(ssrc));
+        let stream = known.unwrap_or_else(|| self.rollover.stream(ssrc));
         let index = stream.index_of(seq).filter(|index| stream.is_new(*index)).ok_or(Rejected::Replayed)?;
         let length = self.rtp.open_rtp(bytes, header, ssrc, index).ok_or(Rejected::Forged)?;
         // Only now: a forged packet must not move the window.
-        if self.rtp_streams.keep(stream.with(index)) { Ok(length) } else { Err(Rejected::TooManySources) }
+        if !self.rtp_streams.keep(stream.with(index)) {
+            return Err(Rejected::TooManySources);
+        }
+        self.rollover.note(ssrc, index);
+        Ok(length)
     }
 
     /// Notes the number of an RTP packet that somebody else opens, so that those after it are numbered right here too.
@@ -227,7 +257,7 @@ impl Opener {
             return;
         }
         let (seq, ssrc) = (u16::from_be_bytes([bytes[2], bytes[3]]), word(bytes, 8));
-        let stream = self.rtp_streams.find(ssrc).unwrap_or_else(|| Stream::starting(ssrc));
+        let stream = self.rtp_streams.find(ssrc).unwrap_or_else(|| self.rollover.stream(ssrc));
         if let Some(index) = stream.index_of(seq) {
             // A table that is full keeps those it has.
             let _ = self.rtp_streams.keep(stream.with(index));

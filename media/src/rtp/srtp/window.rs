@@ -27,6 +27,11 @@ impl Stream {
         Self { ssrc, highest: None, came: 0 }
     }
 
+    /// A source that has come to `highest` elsewhere: nothing of what is behind is taken any more.
+    pub(super) const fn going_on(ssrc: u32, highest: u64) -> Self {
+        Self { ssrc, highest: Some(highest), came: u128::MAX }
+    }
+
     /// The number that `seq` stands for: the nearest to the highest so far. `None` when there is no such number.
     pub(super) fn index_of(&self, seq: u16) -> Option<u64> {
         let Some(highest) = self.highest else { return Some(u64::from(seq)) };

@@ -36,7 +36,7 @@ use crate::{
     app::App,
     call::{self, Call, Wish},
     error::ApiError,
-    phone::{calls::Counted, exchange::Dialog, line::Line},
+    phone::{calls::Counted, exchange::Dialog, line::Line, sealing::NoKeys},
 };
 
 /// What a call begins with.
@@ -94,6 +94,8 @@ pub(crate) fn carry(app: App, beginning: Beginning) -> (Phone, mpsc::Receiver<Ne
         news,
         told,
         answering: None,
+        early: None,
+        due: None,
         referring: None,
         watch: silence.map(|silence| Watch::new(u32::try_from(silence.as_millis()).unwrap_or(u32::MAX))),
         wishes_hold: false,
@@ -124,8 +126,12 @@ struct Carrier {
     is_overheard: bool,
     news: mpsc::Sender<News>,
     told: Option<RoomHandle>,
-    /// Whoever waits for the answer to the offer that our 200 held.
+    /// Whoever waits for the answer to the offer that our 200 held, or for keys.
     answering: Option<oneshot::Sender<Result<(), CallOver>>>,
+    /// Whoever waits for early sound that has no keys yet.
+    early: Option<oneshot::Sender<Result<(), CallOver>>>,
+    /// What keys are waited for with.
+    due: Option<Due>,
     referring: Option<oneshot::Sender<u16>>,
     watch: Option<Watch>,
     /// Whether we were told to hold them.
@@ -135,6 +141,15 @@ struct Carrier {
     expected: Option<Hints>,
     /// Why we hung up, so that the protocol's word for it is not taken for theirs.
     wants: Option<Over>,
+}
+
+/// What becomes of a call when there are keys for its sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// There is early sound.
+    Early,
+    /// It is taken.
+    Taken,
 }
 
 /// Where the sound goes.
@@ -182,6 +197,7 @@ impl Carrier {
                 },
                 Some(order) = orders.recv() => self.on_order(order).await,
                 seated = self.seat.next() => self.on_seat(seated).await,
+                shaken = self.line.shaken() => self.on_keys(shaken).await,
                 () = shutdown.cancelled(), if !is_draining => {
                     is_draining = true;
                     self.hang_up(Over::Us, None).await;
@@ -195,9 +211,13 @@ impl Carrier {
             CallEvent::Ringing { answer, .. } => {
                 let has_sound = answer.is_some_and(|answer| self.accept(&answer));
                 if !self.state.borrow().has_sound() {
-                    self.state.send_replace(if has_sound { State::Early } else { State::Ringing });
+                    self.due = self.due.or(has_sound.then_some(Due::Early));
+                    if self.due.is_none() || !self.line.is_ready() {
+                        self.state.send_replace(State::Ringing);
+                    }
                 }
                 self.refresh().await;
+                self.settle().await;
             }
             CallEvent::Answered { answer, .. } => {
                 if answer.is_some_and(|answer| !self.accept(&answer)) {
@@ -207,7 +227,8 @@ impl Carrier {
                 // Where we made no offer, theirs follows and is answered first.
                 if self.line.agreed().is_some() {
                     self.refresh().await;
-                    self.taken().await;
+                    self.due = Some(Due::Taken);
+                    self.settle().await;
                 }
             }
             CallEvent::Acked { answer } => self.on_ack(answer).await,
@@ -250,14 +271,62 @@ impl Carrier {
     /// The far end knows that we took the call; where we made the offer, its answer came with that.
     async fn on_ack(&mut self, answer: Option<Body>) {
         let is_agreed = answer.is_none_or(|answer| self.accept(&answer)) && self.line.agreed().is_some();
-        let Some(waiting) = self.answering.take() else { return };
+        if self.answering.is_none() || self.due.is_some() {
+            return;
+        }
         if is_agreed {
             self.line.settle();
-            self.taken().await;
-            let _ = waiting.send(Ok(()));
+            self.due = Some(Due::Taken);
+            self.settle().await;
         } else {
-            let _ = waiting.send(Err(CallOver));
+            self.give_up();
             self.hang_up(Over::Failed, Some(NOT_ACCEPTABLE)).await;
+        }
+    }
+
+    /// There are keys, or there will be none.
+    async fn on_keys(&mut self, shaken: Result<(), NoKeys>) {
+        match shaken {
+            Ok(()) => {
+                tracing::debug!(call = %self.facts.sid, "keys were agreed on by DTLS");
+                self.refresh().await;
+                self.settle().await;
+            }
+            Err(error) => {
+                tracing::warn!(call = %self.facts.sid, %error, "a call is ended: there are no keys for its sound");
+                self.give_up();
+                self.hang_up(Over::Failed, Some(error.reason())).await;
+            }
+        }
+    }
+
+    /// What was waited for with keys, if they are there.
+    async fn settle(&mut self) {
+        if !self.line.is_ready() {
+            return;
+        }
+        match self.due.take() {
+            Some(Due::Taken) => {
+                self.taken().await;
+                if let Some(waiting) = self.answering.take() {
+                    let _ = waiting.send(Ok(()));
+                }
+            }
+            Some(Due::Early) => {
+                self.state.send_replace(State::Early);
+            }
+            None => return,
+        }
+        if let Some(waiting) = self.early.take() {
+            let _ = waiting.send(Ok(()));
+        }
+    }
+
+    /// Whoever waits for sound waits in vain.
+    fn give_up(&mut self) {
+        self.due = None;
+        for waiting in self.answering.take().into_iter().chain(self.early.take()) {
+            let _ = waiting.send(Err(CallOver));
         }
     }
 
@@ -287,7 +356,8 @@ impl Carrier {
         self.dialog.tell(Command::Answer { body }).await;
         self.refresh().await;
         if is_first && offer.is_some() {
-            self.taken().await;
+            self.due = Some(Due::Taken);
+            self.settle().await;
         }
     }
 
@@ -306,7 +376,8 @@ impl Carrier {
             Seat::Room { call, .. } => *call.room().epoch(),
             Seat::Echo { _bridge, .. } => _bridge.epoch(),
         };
-        if !self.line.has_changed() {
+        // What was agreed on is followed when there are its keys.
+        if !self.line.has_changed() || !self.line.is_ready() {
             return;
         }
         let renewed = match self.line.renewed(epoch, self.keys.take()) {
@@ -340,8 +411,7 @@ impl Carrier {
         match order {
             Order::Ring => self.dialog.tell(Command::Ring { status: 180, body: None, is_reliable: false }).await,
             Order::RingEarly(reply) => {
-                let rung = self.ring_early().await;
-                let _ = reply.send(rung);
+                self.ring_early(reply).await;
             }
             Order::Answer(reply) => self.answer(reply).await,
             Order::Reject(status, headers) => {
@@ -396,20 +466,28 @@ impl Carrier {
         }
     }
 
-    async fn ring_early(&mut self) -> Result<(), CallOver> {
+    async fn ring_early(&mut self, reply: oneshot::Sender<Result<(), CallOver>>) {
         if !self.is_incoming || self.state.borrow().has_sound() {
-            return if self.state.borrow().is_over() { Err(CallOver) } else { Ok(()) };
+            let _ = reply.send(if self.state.borrow().is_over() { Err(CallOver) } else { Ok(()) });
+            return;
         }
         let Some(offer) = self.offer.take() else {
             // Without an offer there is nothing to answer before the call is taken: it only rings.
             self.dialog.tell(Command::Ring { status: 180, body: None, is_reliable: false }).await;
-            return Err(CallOver);
+            let _ = reply.send(Err(CallOver));
+            return;
         };
-        let body = self.answer_first(&offer).await?;
+        let body = match self.answer_first(&offer).await {
+            Ok(body) => body,
+            Err(over) => {
+                let _ = reply.send(Err(over));
+                return;
+            }
+        };
         self.dialog.tell(Command::Ring { status: 183, body: Some(body.clone()), is_reliable: false }).await;
         self.answer = Some(body);
-        self.state.send_replace(State::Early);
-        Ok(())
+        (self.early, self.due) = (Some(reply), Some(Due::Early));
+        self.settle().await;
     }
 
     async fn answer(&mut self, reply: oneshot::Sender<Result<(), CallOver>>) {
@@ -435,8 +513,8 @@ impl Carrier {
             }
         };
         self.dialog.tell(Command::Accept { body: Some(body), headers: Headers::new() }).await;
-        self.taken().await;
-        let _ = reply.send(Ok(()));
+        (self.answering, self.due) = (Some(reply), Some(Due::Taken));
+        self.settle().await;
     }
 
     /// Our answer to the first offer; where nothing fits, the call is refused.

@@ -1,0 +1,105 @@
+//! How far the numbers of sources have come under one key, told by whoever used the key before to whoever does next.
+//!
+//! A packet carries 16 bits of its number; the wraps of the others are counted at both ends (RFC 3711 section 3.3.1). A
+//! call that moves to another room gets another sealer and another opener there, under the same key: without the count
+//! they would take the packets of a call that is older than its first wrap for forged, or use a key stream twice. Written
+//! by the engine's thread with each packet, without a lock; read when a source is first met.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+};
+
+use super::window::Stream;
+
+/// Sources that are counted: a far end has one, a few after transfers; we have one for each room that a call was in.
+const SOURCES: usize = 64;
+
+/// The count of wraps of one key's sources. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Rollover(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    /// A source, and the lower half of the highest number of its packets: enough for two years of packets of 20 ms. Zero
+    /// for nobody.
+    sources: [AtomicU64; SOURCES],
+    /// The number of the last RTCP that was sealed.
+    rtcp: AtomicU32,
+}
+
+impl Default for Rollover {
+    fn default() -> Self {
+        Self(Arc::new(Counts { sources: [const { AtomicU64::new(0) }; SOURCES], rtcp: AtomicU32::new(0) }))
+    }
+}
+
+impl Rollover {
+    /// The same count now, which goes on by itself: for who judges packets that another will open.
+    pub fn snapshot(&self) -> Self {
+        let copy = Self::default();
+        for (to, from) in copy.0.sources.iter().zip(&self.0.sources) {
+            to.store(from.load(Relaxed), Relaxed);
+        }
+        copy.0.rtcp.store(self.0.rtcp.load(Relaxed), Relaxed);
+        copy
+    }
+
+    /// A source where it is; at its beginning where nobody has met it.
+    pub(super) fn stream(&self, ssrc: u32) -> Stream {
+        let known = self.0.sources.iter().map(|word| word.load(Relaxed)).find(|word| *word != 0 && of(*word) == ssrc);
+        known.map_or_else(|| Stream::starting(ssrc), |word| Stream::going_on(ssrc, word & u64::from(u32::MAX)))
+    }
+
+    /// A packet of this number was sealed, or opened and believed. Sources beyond the table are not counted, as they are
+    /// not taken.
+    pub(super) fn note(&self, ssrc: u32, index: u64) {
+        let Ok(index) = u32::try_from(index) else { return };
+        let word = u64::from(ssrc) << 32 | u64::from(index);
+        for place in &self.0.sources {
+            let there = match place.compare_exchange(0, word, Relaxed, Relaxed) {
+                Ok(_) => return,
+                Err(there) => there,
+            };
+            if of(there) == ssrc {
+                // Never back: another may have come further meanwhile.
+                place.fetch_max(word, Relaxed);
+                return;
+            }
+        }
+    }
+
+    pub(super) fn rtcp_index(&self) -> u32 {
+        self.0.rtcp.load(Relaxed)
+    }
+
+    pub(super) fn note_rtcp(&self, index: u32) {
+        self.0.rtcp.fetch_max(index, Relaxed);
+    }
+}
+
+const fn of(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_source_goes_on_where_it_was_and_never_back() {
+        let rollover = Rollover::default();
+        for ssrc in 0..SOURCES as u32 + 4 {
+            rollover.note(ssrc, 65_530 + u64::from(ssrc));
+        }
+        let before = rollover.snapshot();
+        rollover.note(3, 65_540);
+        rollover.note(3, 65_536);
+        assert_eq!(rollover.stream(3).index_of(8), Some(65_544));
+        assert!(!rollover.stream(3).is_new(65_540) && rollover.stream(3).is_new(65_541));
+        assert_eq!(before.stream(3).index_of(8), Some(65_544), "across the wrap from 65,533");
+        assert!(before.stream(3).is_new(65_540), "a snapshot goes on by itself");
+        assert_eq!(rollover.stream(99).index_of(8), Some(8));
+        assert_eq!(rollover.stream(SOURCES as u32 + 2).index_of(8), Some(8), "beyond the table");
+    }
+}
