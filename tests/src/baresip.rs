@@ -46,8 +46,12 @@ pub struct Options<'a> {
     pub codecs: &'a str,
     /// More modules, such as `opus`.
     pub modules: Vec<&'a str>,
-    /// What it says, mono at 8 kHz; nothing when empty.
+    /// What it says, mono at the rate of its codec; nothing when empty.
     pub says: Vec<f32>,
+    /// The rate of its codec, where that is not 8 kHz.
+    pub rate_hz: Option<u32>,
+    /// More lines of its configuration, such as `sip_cafile /tmp/roots.pem`.
+    pub config: String,
 }
 
 /// A running telephone.
@@ -69,7 +73,20 @@ impl Baresip {
         if is_there { Ok(()) } else { Err("skipped: no baresip is installed (Debian package baresip-core)".to_owned()) }
     }
 
-    /// Starts a telephone whose calls go to `server` (`127.0.0.1:5060`).
+    /// Whether it has these modules too, or the reason to skip.
+    ///
+    /// # Errors
+    /// When it lacks one.
+    pub fn has(modules: &[&str]) -> Result<(), String> {
+        Self::installed()?;
+        let lacks = |module: &&&str| !Path::new(MODULES).join(format!("{module}.so")).exists();
+        match modules.iter().find(lacks) {
+            Some(module) => Err(format!("skipped: baresip has no module {module}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts a telephone whose calls go to `server` (`127.0.0.1:5060`, `127.0.0.1:5061;transport=tls`).
     ///
     /// # Panics
     /// When it does not start: a broken test machine.
@@ -187,9 +204,10 @@ impl Baresip {
         let read = |side: &str| {
             let path = find(side).unwrap_or_else(|| panic!("no sound was kept; baresip said:\n{}", self.log()));
             let mut reader = hound::WavReader::open(path).expect("a WAV file");
-            let rate_hz = reader.spec().sample_rate;
+            let hound::WavSpec { sample_rate: rate_hz, channels, .. } = reader.spec();
             let samples = reader.samples::<i16>().map_while(Result::ok).map(|sample| f32::from(sample) / 32_768.0);
-            Sampled { samples: samples.collect(), rate_hz }
+            // Both channels of a codec that has two hold the same.
+            Sampled { samples: samples.step_by(usize::from(channels)).collect(), rate_hz }
         };
         (read("enc.wav"), read("dec.wav"))
     }
@@ -236,25 +254,27 @@ fn write_files(folder: &Path, server: &str, port: u16, control: u16, options: &O
     let sound = folder.join("sound");
     std::fs::create_dir(&sound).expect("a folder for sound");
     let says = folder.join("says.wav");
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: 8_000,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
+    let rate_hz = options.rate_hz.unwrap_or(8_000);
+    // Opus is two channels to it, whatever is in them.
+    let channels = if rate_hz == 48_000 { 2 } else { 1 };
+    let spec =
+        hound::WavSpec { channels, sample_rate: rate_hz, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
     let mut wav = hound::WavWriter::create(&says, spec).expect("a WAV file");
-    let silence = std::iter::repeat_n(0.0, STAYS_S * 8_000);
+    let silence = std::iter::repeat_n(0.0, STAYS_S * rate_hz as usize);
     for sample in options.says.iter().copied().chain(silence) {
-        wav.write_sample((sample * 32_767.0) as i16).expect("a sample");
+        for _ in 0..channels {
+            wav.write_sample((sample * 32_767.0) as i16).expect("a sample");
+        }
     }
     wav.finalize().expect("a WAV file");
     let more: String = options.modules.iter().map(|module| format!("module {module}.so\n")).collect();
     let config = format!(
         "module_path {MODULES}\nmodule g711.so\nmodule aufile.so\nmodule sndfile.so\n{more}module_tmp uuid.so\n\
          module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n\
-         sip_listen 127.0.0.1:{port}\naudio_source aufile,{}\nsnd_path {}\nrtp_timeout 0\n",
+         sip_listen 127.0.0.1:{port}\naudio_source aufile,{}\nsnd_path {}\nrtp_timeout 0\n{}",
         says.display(),
-        sound.display()
+        sound.display(),
+        options.config
     );
     let codecs = if options.codecs.is_empty() { "PCMU" } else { options.codecs };
     let account = format!("<sip:{}@{server}>;audio_codecs={codecs}{}\n", options.user, options.account);

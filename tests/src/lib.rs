@@ -22,6 +22,7 @@ pub mod server;
 pub mod sipp;
 pub mod sounds;
 pub mod spoken;
+pub mod talker;
 pub mod tls;
 pub mod transcriber;
 pub mod webrtc_caller;

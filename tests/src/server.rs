@@ -12,7 +12,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::fixture;
+use crate::{fixture, tls::Certificate};
 
 /// How a server is started.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,8 @@ pub struct Options<'a> {
     pub env: Vec<(&'a str, &'a str)>,
     /// Whether it has a telephone, on a port of its own; `[sip]` is the kit's then too, but for what this holds.
     pub telephone: Option<&'a str>,
+    /// The certificate of its telephone, which then listens for TLS too.
+    pub certificate: Option<&'a Certificate>,
 }
 
 /// A running server. Dropping it ends the process.
@@ -31,6 +33,7 @@ pub struct Server {
     child: Child,
     address: SocketAddr,
     sip: u16,
+    sip_tls: u16,
     stdout: String,
     folder: TempDir,
 }
@@ -61,7 +64,15 @@ impl Server {
         let config = folder.path().join("harmony.toml");
         let data = folder.path().join("data");
         let sip = options.telephone.map_or(0, |_| free_for_both());
-        let sip_text = format!("[sip]\nport = {sip}\ntls_port = 0\n{}\n", options.telephone.unwrap_or_default());
+        let sip_tls = options.certificate.map_or(0, |_| free_for_both());
+        let certificate = options
+            .certificate
+            .map(|certificate| format!("tls_cert = {:?}\ntls_key = {:?}\n", certificate.path(), certificate.key()));
+        let sip_text = format!(
+            "[sip]\nport = {sip}\ntls_port = {sip_tls}\n{}{}\n",
+            certificate.unwrap_or_default(),
+            options.telephone.unwrap_or_default()
+        );
         // What the test says may go on with `[data]`.
         let text = format!("[http]\nport = {}\n{sip_text}[data]\ndir = {data:?}\n{}\n", free.port(), options.config);
         std::fs::write(&config, text).expect("the configuration is written");
@@ -82,7 +93,11 @@ impl Server {
             .unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
         let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
         let mut stdout = String::new();
-        let last = if options.telephone.is_some() { "(TCP)" } else { "\nengine:" };
+        let last = match (options.telephone, options.certificate) {
+            (Some(_), Some(_)) => "(TLS)",
+            (Some(_), None) => "(TCP)",
+            (None, _) => "\nengine:",
+        };
         while !stdout.contains(last) {
             let Some(Ok(line)) = lines.next() else {
                 // It has closed its stdout, so it has ended or is about to; it has said why.
@@ -91,7 +106,7 @@ impl Server {
             };
             stdout = stdout + &line + "\n";
         }
-        Ok(Self { child, address: free, sip, stdout, folder })
+        Ok(Self { child, address: free, sip, sip_tls, stdout, folder })
     }
 
     /// Where it listens.
@@ -102,6 +117,11 @@ impl Server {
     /// Where its telephone is called: `127.0.0.1:5060`.
     pub fn sip(&self) -> String {
         format!("127.0.0.1:{}", self.sip)
+    }
+
+    /// Where it is called by TLS: `127.0.0.1:5061`.
+    pub fn sip_tls(&self) -> String {
+        format!("127.0.0.1:{}", self.sip_tls)
     }
 
     /// Such as `http://127.0.0.1:40000`.

@@ -26,6 +26,7 @@ mod outbound;
 mod recording;
 mod replay;
 mod rooms;
+mod secured;
 mod sip_hostile;
 mod sip_torture;
 mod sipp;

@@ -306,6 +306,7 @@ async fn calls_come_by_tls_and_garbage_there_is_hung_up_on() {
         config: &config,
         telephone: Some(&telephone),
         env: vec![("HARMONY__SIP__TLS_PORT", &port)],
+        ..server::Options::default()
     });
     let server = server.unwrap();
     let calls = Calls::of(&server);
