@@ -229,6 +229,13 @@ async fn begin(app: &App, room: &RoomHandle, wish: Wish) -> Result<Arc<Manifest>
     Ok(manifest)
 }
 
+/// What is known of the recording of a room that is being recorded; nothing while it is only about to begin.
+pub(crate) fn running(app: &App, room: RoomId) -> Option<Arc<Manifest>> {
+    let recordings = app.recordings().ok()?;
+    let recording = lock(&recordings.active).get(&room)?.recording.clone()?;
+    Some(recording.manifest())
+}
+
 /// Begins to record a room as soon as somebody in it has sound; what goes wrong then is told to the room.
 pub fn start_with_first_leg(app: &App, room: &RoomHandle, wish: Wish) {
     let (app, room) = (app.clone(), room.clone());

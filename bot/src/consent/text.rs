@@ -54,6 +54,10 @@ pub enum Notice {
     Paused,
     /// It is recorded again.
     Resumed,
+    /// It could not be paused.
+    GoesOn,
+    /// It is over, and neither paused nor goes on.
+    Ended,
 }
 
 impl Notice {
@@ -64,10 +68,14 @@ impl Notice {
             (Language::English, Self::Declined) => "This call is not recorded.",
             (Language::English, Self::Paused) => "Recording paused.",
             (Language::English, Self::Resumed) => "Recording resumed.",
+            (Language::English, Self::GoesOn) => "This call is still being recorded.",
+            (Language::English, Self::Ended) => "The recording has ended.",
             (Language::German, Self::Begins) => "Vielen Dank. Das Gespräch wird aufgezeichnet.",
             (Language::German, Self::Declined) => "Das Gespräch wird nicht aufgezeichnet.",
             (Language::German, Self::Paused) => "Die Aufnahme ist angehalten.",
             (Language::German, Self::Resumed) => "Die Aufnahme läuft wieder.",
+            (Language::German, Self::GoesOn) => "Das Gespräch wird weiterhin aufgezeichnet.",
+            (Language::German, Self::Ended) => "Die Aufnahme ist beendet.",
         }
     }
 }

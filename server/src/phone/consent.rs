@@ -2,15 +2,15 @@
 //!
 //! One task a call whose number wants that, from when everybody is in its room until the call is over. It speaks by a
 //! [`Voice`] of its own, so that all hear the same, and tells the machine what the room tells: keys, words, and what becomes
-//! of the recording, which anybody may also steer by the API. The room demands consent of everybody, so that nobody is
-//! recorded who joins later and was not asked. What was agreed to is in the room's events. Nothing here is real time.
+//! of the recording, which anybody may also steer by the API, or have begun before. The room demands consent of everybody,
+//! so that nobody is recorded who joins later and was not asked. What was agreed to is in the room's events. The ears are
+//! not told which words to expect: a recognizer that expects a yes hears one in a cough. Nothing here is real time.
 
 use std::{future::pending, sync::Arc};
 
-use asr::recognizer::Hints;
 use bot::{
     actor::{Follower, RoomHandle},
-    consent::{Consent, Effect, Input, Language, Recording, Settings, answer},
+    consent::{Consent, Effect, Input, Language, Recording, Settings, meaning},
     event::{Published, RoomEvent},
     ivr::{
         effect::SoundId,
@@ -20,7 +20,11 @@ use bot::{
     room::Room,
     routing::Ask,
 };
-use media::{id::ParticipantId, record::RecordingId, time::MediaTime};
+use media::{
+    id::ParticipantId,
+    record::{RecordingId, State},
+    time::MediaTime,
+};
 
 use super::{
     call::Phone,
@@ -77,19 +81,7 @@ pub(super) fn ask(app: &App, room: &RoomHandle, phones: &[Phone], asking: Asking
         question: None,
         recording: None,
     };
-    // A short answer is heard best by ears that know what they may hear.
-    let keyterms = match task.asking.language {
-        Language::English => ["Yes.", "No.", "I agree."],
-        Language::German => ["Ja.", "Nein.", "Einverstanden."],
-    };
-    let hints = Hints { language: None, keyterms: keyterms.map(str::to_owned).to_vec() };
-    let phones = phones.to_vec();
-    tokio::spawn(async move {
-        for phone in &phones {
-            phone.expect(hints.clone()).await;
-        }
-        task.run(&first, &phones).await;
-    });
+    tokio::spawn(async move { task.run(&first).await });
 }
 
 struct Task {
@@ -106,7 +98,7 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, first: &Phone, phones: &[Phone]) {
+    async fn run(mut self, first: &Phone) {
         match Voice::enter(&self.app.sound(&self.room)).await {
             Ok(voice) => self.voice = Some(voice),
             Err(error) => {
@@ -116,7 +108,7 @@ impl Task {
         }
         let over = first.over();
         tokio::pin!(over);
-        self.obey(phones).await;
+        self.obey().await;
         loop {
             let due = self.consent.next_deadline().map(|at| self.room.epoch().instant + at.as_duration());
             let due = async {
@@ -143,7 +135,7 @@ impl Task {
                 heard = heard => self.told(&heard),
                 () = due => self.consent.handle(Input::Tick, self.now()),
             }
-            self.obey(phones).await;
+            self.obey().await;
         }
         if let Some(recording) = &self.recording
             && let Err(error) = recording::change(&self.app, recording, Target::Stopped).await
@@ -163,12 +155,15 @@ impl Task {
         let input = match &entry.event {
             RoomEvent::Dtmf { participant, digit, .. } => Input::Key { who: *participant, key: *digit },
             RoomEvent::TranscriptFinal { segment } => {
-                Input::Said { who: segment.participant, means: answer(&segment.text), from: segment.span.start }
+                Input::Said { who: segment.participant, means: meaning(segment), from: segment.span.start }
             }
-            RoomEvent::RecordingPaused { recording } if is_ours(recording) => Input::Recording(Recording::Paused),
-            RoomEvent::RecordingResumed { recording } if is_ours(recording) => Input::Recording(Recording::Runs),
-            RoomEvent::RecordingEnded { recording, state, .. } if is_ours(recording) => {
-                Input::Recording(Recording::Over(state))
+            RoomEvent::RecordingPaused { recording }
+            | RoomEvent::RecordingResumed { recording }
+            | RoomEvent::RecordingEnded { recording, .. }
+                if is_ours(recording) =>
+            {
+                // The event may be older than what became of it since.
+                Input::Recording(self.stands())
             }
             _ => return,
         };
@@ -186,16 +181,13 @@ impl Task {
         }
     }
 
-    async fn obey(&mut self, phones: &[Phone]) {
+    async fn obey(&mut self) {
         while let Some(effect) = self.consent.poll() {
             match effect {
                 Effect::Ask => self.question = self.say(self.asking.question.clone()),
                 Effect::Hush => {
                     if let (Some(voice), Some(question)) = (&mut self.voice, self.question.take()) {
                         voice.stop(question);
-                    }
-                    for phone in phones {
-                        phone.expect(Hints::default()).await;
                     }
                 }
                 Effect::Decided(who, agrees) => self.decided(who, agrees).await,
@@ -225,20 +217,38 @@ impl Task {
         let _ = self.room.update(who, Change { consent: Some(agrees), is_muted: None }).await;
     }
 
+    /// Records, or takes up the recording that somebody else has begun: there it is silence so far.
     async fn record(&mut self) {
-        match recording::start(&self.app, &self.room, Wish::default()).await {
-            Ok(manifest) => self.recording = Some(manifest.id.clone()),
-            Err(error) => {
-                tracing::warn!(room = %self.room.id(), %error, "a call that may be recorded is not");
-                self.consent.handle(Input::Recording(Recording::Over("failed")), self.now());
+        let begun = match recording::start(&self.app, &self.room, Wish::default()).await {
+            // One that is being begun this very moment has no name yet: then nobody is recorded in it.
+            Err(error) if error.code == "already_recording" => {
+                recording::running(&self.app, self.room.id()).ok_or(error)
             }
+            begun => begun,
+        };
+        match begun {
+            Ok(manifest) => self.recording = Some(manifest.id.clone()),
+            Err(error) => tracing::warn!(room = %self.room.id(), %error, "a call that may be recorded is not"),
         }
+        self.consent.handle(Input::Steered(self.stands()), self.now());
     }
 
     async fn steer(&mut self, target: Target) {
-        let Some(recording) = &self.recording else { return };
-        if let Err(error) = recording::change(&self.app, recording, target).await {
+        if let Some(recording) = &self.recording
+            && let Err(error) = recording::change(&self.app, recording, target).await
+        {
             tracing::warn!(room = %self.room.id(), %error, "a recording could not be paused, or go on");
+        }
+        self.consent.handle(Input::Steered(self.stands()), self.now());
+    }
+
+    /// How the recording stands now.
+    fn stands(&self) -> Recording {
+        let running = self.recording.as_ref().and_then(|own| self.app.recordings().ok()?.recorder().running(own));
+        match running.map(|running| running.manifest().state) {
+            Some(State::Recording) => Recording::Runs,
+            Some(State::Paused) => Recording::Paused,
+            Some(State::Finished | State::Interrupted | State::Failed) | None => Recording::Over,
         }
     }
 }
