@@ -29,12 +29,12 @@ use std::{
 use mio::{Events, Interest, Poll, Registry, Token, Waker, event::Event, unix::SourceFd};
 use thiserror::Error;
 
-pub use self::ice::Lite;
 use self::{
     address::Address,
     listening::{Listening, Shaking, Wish},
     ports::{Ports, Sockets},
 };
+pub use self::{gate::is_behind_translator, ice::Lite};
 #[cfg(target_os = "linux")]
 use crate::engine::tick::claim_priority;
 use crate::{

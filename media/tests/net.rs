@@ -298,12 +298,32 @@ async fn a_handshake_that_overtakes_the_answer_is_kept_for_the_peer_and_a_strang
         assert_eq!(line.counts().strangers, 2 - expected.len() as u64);
         let came: Vec<_> = std::iter::from_fn(|| heard(&mut reader)).collect();
         assert_eq!(came, expected, "{is_peer_last} {latch}");
-        stranger.set_nonblocking(true).unwrap();
         assert!(line.sender().try_send(&hello(3)));
         let is_answered = |socket: &UdpSocket| socket.recv_from(&mut [0; 99]).is_ok();
         assert!(is_answered(if latch { &stranger } else { &socket }));
+        stranger.set_nonblocking(true).unwrap();
         assert!(latch || !is_answered(&stranger), "never answered");
     }
+}
+
+#[test]
+fn a_choice_that_overtakes_the_answer_is_kept() {
+    let net = Net::start(range(21_200)).unwrap();
+    let line = net.open(HERE, Rtcp::Muxed).unwrap();
+    let (chosen, _) = peer();
+    line.answer_checks(Lite::new("ours", "twenty-two-letters-or-more"));
+    chosen.set_nonblocking(true).unwrap();
+    // It is asked again, as by any far end, until we have heard that checks are to be answered.
+    until("the answer to a check", || {
+        chosen.send_to(&check(), line.local()).unwrap();
+        chosen.recv_from(&mut [0; 99]).is_ok()
+    });
+    line.talk_to(remote("192.0.2.1:4000".parse().unwrap()));
+    let _reader = listening(&line);
+    until("a packet", || {
+        chosen.send_to(&rtp(1, &[7; 160]), line.local()).unwrap();
+        line.counts().heard > 0
+    });
 }
 
 /// A check that chooses, signed with the secret of the test above.

@@ -348,16 +348,17 @@ impl Net {
         }
     }
 
-    /// Whether the other side of an encrypted connection showed a certificate for that name, vouched for by somebody
-    /// whom we trust. A trunk is known by it.
+    /// Whether whoever made this encrypted connection to us showed a certificate with that very name, vouched for by one of
+    /// [`Certificates::client_roots`]. A trunk is known by it. Nobody is by a connection that we made.
     pub fn is_certified(&self, connection: ConnectionId, name: &str) -> bool {
-        self.0.shared.table().is_certified(connection, name)
+        let table = self.0.shared.table();
+        table.is_theirs(connection) && table.is_certified(connection, name)
     }
 
-    /// The SHA-256 of the certificate that the other side of an encrypted connection showed, vouched for by somebody whom we
-    /// trust.
+    /// The SHA-256 of the certificate that whoever made this encrypted connection to us showed, vouched for as above.
     pub fn fingerprint(&self, connection: ConnectionId) -> Option<[u8; 32]> {
-        self.0.shared.table().fingerprint(connection)
+        let table = self.0.shared.table();
+        table.fingerprint(connection).filter(|_| table.is_theirs(connection))
     }
 
     /// What became of what arrived so far.

@@ -237,7 +237,8 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 /// Whether nobody out there has this address: who says to be there comes from another.
-fn is_behind_translator(ip: IpAddr) -> bool {
+/// Whether an address is one of those that mean something only behind a translator of addresses.
+pub fn is_behind_translator(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             let [a, b, ..] = ip.octets();

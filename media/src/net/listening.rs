@@ -82,12 +82,23 @@ pub(super) struct Listening {
     lite: Option<Box<Lite>>,
     /// Takes what belongs to a handshake.
     shaking: Option<Box<Shaking>>,
+    /// Where the far end chose to be, for RTP and for RTCP beside it, before the answer that names it had come.
+    chosen: [Option<SocketAddr>; 2],
 }
 
 impl Listening {
     /// Nobody said yet where the peer is.
     pub(super) fn new(wiring: Arc<Wiring>) -> Self {
-        Self { wiring, gates: None, said: None, packets: None, opener: None, lite: None, shaking: None }
+        Self {
+            wiring,
+            gates: None,
+            said: None,
+            packets: None,
+            opener: None,
+            lite: None,
+            shaking: None,
+            chosen: [None; 2],
+        }
     }
 
     /// Does what control told of the peer.
@@ -116,6 +127,12 @@ impl Listening {
         self.wiring.is_muxed.store(remote.rtcp == Some(remote.rtp), Relaxed);
         self.wiring.rtp_to.store(Some(remote.rtp));
         self.wiring.rtcp_to.store(Some(rtcp));
+        let [rtp, rtcp] = std::mem::take(&mut self.chosen);
+        for (chosen, is_rtcp_socket) in [(rtp, false), (rtcp, true)] {
+            if let Some(from) = chosen {
+                self.found(from, is_rtcp_socket, true);
+            }
+        }
         self.begin();
     }
 
@@ -141,7 +158,13 @@ impl Listening {
 
     /// A check that is the far end's came from `from`.
     fn found(&mut self, from: SocketAddr, is_rtcp_socket: bool, is_chosen: bool) {
-        let (Some([rtp, rtcp]), true) = (&mut self.gates, is_chosen) else { return };
+        if !is_chosen {
+            return;
+        }
+        let Some([rtp, rtcp]) = &mut self.gates else {
+            self.chosen[usize::from(is_rtcp_socket)] = Some(from);
+            return;
+        };
         match is_rtcp_socket {
             true => {
                 rtcp.find(from);

@@ -17,7 +17,7 @@ use bytes::BytesMut;
 use rtc::{
     crypto::{self, HashAlgorithm, RTCCryptoProvider},
     dtls::{
-        config::{ClientAuthType, ConfigBuilder, VerifyPeerCertificateFn},
+        config::{ClientAuthType, ConfigBuilder, HandshakeConfig, VerifyPeerCertificateFn},
         crypto::Certificate as Pair,
         endpoint::{Endpoint, EndpointEvent},
         extension::extension_use_srtp::SrtpProtectionProfile,
@@ -33,6 +33,9 @@ const THERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHO
 
 /// A handshake takes two round trips; one that lasts longer than this has lost every packet, or never had a peer.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a client waits until it begins anew, when it was answered by something that leads nowhere.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What keys are derived for (RFC 5764 section 4.2).
 const LABEL: &str = "EXTRACTOR-dtls_srtp";
@@ -98,31 +101,44 @@ pub struct Shaken {
 /// A handshake that is under way.
 pub struct Handshake {
     endpoint: Endpoint,
+    config: Arc<HandshakeConfig>,
     ends_at: Instant,
     is_client: bool,
+    /// There are keys.
+    is_done: bool,
+    /// When a client begins anew that nothing else would wake.
+    again_at: Option<Instant>,
     /// Another certificate was shown than the one that was named.
     is_mismatched: Arc<AtomicBool>,
 }
 
 impl Handshake {
-    /// Begins at `now` with the far end whose certificate has this `fingerprint`, as `a=fingerprint` says it. A client
-    /// speaks first.
+    /// Begins at `now` with the far end whose certificate has one of these fingerprints, as `a=fingerprint` says them. A client
+    /// speaks first, and says it again for as long as there is patience.
     ///
     /// # Errors
-    /// When the fingerprint cannot be trusted, or there is nothing to make keys with.
-    pub fn new(ours: &Certificate, theirs: &str, is_client: bool, now: Instant) -> Result<Self, BadHandshake> {
+    /// When no fingerprint can be trusted, or there is nothing to make keys with.
+    pub fn new(
+        ours: &Certificate,
+        theirs: &[impl AsRef<str>],
+        is_client: bool,
+        now: Instant,
+    ) -> Result<Self, BadHandshake> {
         let failed = |error: Fault| BadHandshake::NoCrypto(error.to_string());
-        let (hash, value) = theirs.split_once(' ').ok_or(BadHandshake::Fingerprint)?;
-        if !hash.eq_ignore_ascii_case("sha-256") {
+        let trusted = theirs.iter().filter_map(|theirs| {
+            let (hash, value) = theirs.as_ref().split_once(' ')?;
+            hash.eq_ignore_ascii_case("sha-256").then(|| value.trim().to_ascii_uppercase())
+        });
+        let (provider, values) = (Arc::clone(&ours.provider), trusted.collect::<Vec<_>>());
+        if values.is_empty() {
             return Err(BadHandshake::Fingerprint);
         }
-        let (provider, value) = (Arc::clone(&ours.provider), value.trim().to_ascii_uppercase());
         let is_mismatched = Arc::new(AtomicBool::new(false));
         let mismatched = Arc::clone(&is_mismatched);
         let verify: VerifyPeerCertificateFn = Arc::new(move |certificates, _| {
             let certificate = certificates.first().ok_or(Fault::ErrNonCertificate)?;
             match fingerprint(provider.as_ref(), certificate) {
-                Ok(shown) if shown == value => Ok(()),
+                Ok(shown) if values.contains(&shown) => Ok(()),
                 _ => {
                     mismatched.store(true, Relaxed);
                     Err(Fault::ErrNoMatchingCertificateFingerprint)
@@ -145,12 +161,9 @@ impl Handshake {
             .build(is_client, None)
             .map_err(failed)?;
         let config = Arc::new(config);
-        let server = (!is_client).then(|| Arc::clone(&config));
-        let mut endpoint = Endpoint::new(THERE, TransportProtocol::UDP, server);
-        if is_client {
-            endpoint.connect(now, THERE, config, None).map_err(failed)?;
-        }
-        Ok(Self { endpoint, ends_at: now + PATIENCE, is_client, is_mismatched })
+        let endpoint = begin(&config, is_client, now).map_err(failed)?;
+        let ends_at = now + PATIENCE;
+        Ok(Self { endpoint, config, ends_at, is_client, is_done: false, again_at: None, is_mismatched })
     }
 
     /// The next datagram to send.
@@ -159,20 +172,34 @@ impl Handshake {
     }
 
     /// Takes a datagram of the far end: the keys, when that ends the handshake. Afterwards it is kept for as long as the far
-    /// end may ask for our last words again.
+    /// end may ask for our last words again. A datagram of which nothing can be made is as one that did not come (RFC 6347
+    /// section 4.1.2.7): anybody may have sent it.
     ///
     /// # Errors
     /// When the handshake failed; there will be no keys. What is still to be sent says so to the far end.
     pub fn take(&mut self, now: Instant, datagram: &[u8]) -> Result<Option<Shaken>, BadHandshake> {
+        if !self.is_done && has_stray_record(datagram) {
+            return Ok(None);
+        }
         let events = self.endpoint.read(now, THERE, None, BytesMut::from(datagram));
         // Whatever the protocol makes of it.
         if self.is_mismatched.load(Relaxed) {
             return Err(BadHandshake::Mismatch);
         }
-        let events = events.map_err(|error| BadHandshake::Failed(error.to_string()))?;
+        let Ok(events) = events else {
+            // What the crate would say to it is an alert, with which whoever forged it could end the handshake of the far end.
+            while self.endpoint.poll_transmit().is_some() {}
+            if self.is_client && !self.is_done && self.endpoint.poll_timeout(&THERE).is_none() {
+                self.again_at.get_or_insert(now + AGAIN_AFTER);
+            }
+            return Ok(None);
+        };
         for event in events {
             match event {
-                EndpointEvent::HandshakeComplete => return self.keys().map(Some),
+                EndpointEvent::HandshakeComplete => {
+                    (self.is_done, self.again_at) = (true, None);
+                    return self.keys().map(Some);
+                }
                 EndpointEvent::PeerClosed => return Err(BadHandshake::Failed("the far end closed it".to_owned())),
                 _ => {}
             }
@@ -182,20 +209,28 @@ impl Handshake {
 
     /// When [`Handshake::wake`] is to be called, unless something comes before.
     pub fn wakes_at(&self) -> Instant {
-        self.endpoint.poll_timeout(&THERE).map_or(self.ends_at, |at| at.min(self.ends_at))
+        self.endpoint.poll_timeout(&THERE).into_iter().chain(self.again_at).fold(self.ends_at, Instant::min)
     }
 
-    /// Says things again that got no answer.
+    /// Says things again that got no answer; a client that has said them as often as they are said begins anew, since the
+    /// far end may be told of it late.
     ///
     /// # Errors
-    /// When nobody answered for too long, or as often as things are said again.
+    /// When nobody answered for too long.
     pub fn wake(&mut self, now: Instant) -> Result<(), BadHandshake> {
         if now >= self.ends_at {
             return Err(BadHandshake::TimedOut);
         }
-        if self.endpoint.get_connection_state(THERE).is_some() {
-            let said = self.endpoint.handle_timeout(THERE, now);
-            said.map_err(|error| BadHandshake::Failed(error.to_string()))?;
+        if self.is_done || self.endpoint.get_connection_state(THERE).is_none() {
+            return Ok(());
+        }
+        let is_due = self.again_at.is_some_and(|at| at <= now);
+        // It fails when the far end says nothing as often as it is asked.
+        let said = self.endpoint.handle_timeout(THERE, now);
+        if is_due || said.is_err() {
+            self.again_at = None;
+            let begun = begin(&self.config, self.is_client, now);
+            self.endpoint = begun.map_err(|error| BadHandshake::NoCrypto(error.to_string()))?;
         }
         Ok(())
     }
@@ -223,6 +258,32 @@ impl Handshake {
         Ok(Shaken { ours: key(ours)?, theirs: key(theirs)? })
     }
 }
+
+/// An end of which nothing was heard yet.
+fn begin(config: &Arc<HandshakeConfig>, is_client: bool, now: Instant) -> Result<Endpoint, Fault> {
+    let server = (!is_client).then(|| Arc::clone(config));
+    let mut endpoint = Endpoint::new(THERE, TransportProtocol::UDP, server);
+    if is_client {
+        endpoint.connect(now, THERE, Arc::clone(config), None)?;
+    }
+    Ok(endpoint)
+}
+
+/// Whether a datagram holds a record that nobody sends in clear within a handshake, such as an alert.
+fn has_stray_record(mut datagram: &[u8]) -> bool {
+    // The header of each: its kind, a version, the epoch, a number of six bytes and the length (RFC 6347 section 4.1).
+    while let &[kind, _, _, high, low, _, _, _, _, _, _, above, below, ref rest @ ..] = datagram {
+        if (high, low) == (0, 0) && !matches!(kind, CHANGE_CIPHER_SPEC | HANDSHAKE) {
+            return true;
+        }
+        datagram = rest.get(usize::from(u16::from_be_bytes([above, below]))..).unwrap_or_default();
+    }
+    false
+}
+
+/// Kinds of records (RFC 5246 section 6.2.1).
+const CHANGE_CIPHER_SPEC: u8 = 20;
+const HANDSHAKE: u8 = 22;
 
 /// Bytes in hex with colons, as descriptions say them.
 fn fingerprint(provider: &dyn RTCCryptoProvider, certificate: &[u8]) -> Result<String, String> {
@@ -300,8 +361,9 @@ mod tests {
     }
 
     fn pair(certificates: [&Certificate; 2], said: [&str; 2]) -> [Handshake; 2] {
-        let end =
-            |index: usize, is_client| Handshake::new(certificates[index], said[1 - index], is_client, zero()).unwrap();
+        let end = |index: usize, is_client| {
+            Handshake::new(certificates[index], &[said[1 - index]], is_client, zero()).unwrap()
+        };
         [end(0, true), end(1, false)]
     }
 
@@ -320,13 +382,61 @@ mod tests {
     }
 
     #[test]
+    fn nobody_ends_a_handshake_with_a_forged_alert_and_one_of_several_certificates_will_do() {
+        let [a, b, c] = [0; 3].map(|_| Certificate::generate().unwrap());
+        let end =
+            |ours: &Certificate, theirs: &[&str], is_client| Handshake::new(ours, theirs, is_client, zero()).unwrap();
+        let both = [c.fingerprint(), b.fingerprint()];
+        let mut ends = [end(&a, &both, true), end(&b, &[a.fingerprint()], false)];
+        let alert: [u8; 15] = [21, 254, 253, 0, 0, 0, 0, 0, 0, 0, 99, 0, 2, 2, 40];
+        let unknown: [u8; 14] = [40, 254, 253, 0, 0, 0, 0, 0, 0, 0, 98, 0, 1, 0];
+        let short: [u8; 3] = [22, 254, 253];
+        for forged in [&alert[..], &unknown[..], &short[..]] {
+            for end in &mut ends {
+                // What was to be sent is lost; it is said again.
+                while end.poll().is_some() {}
+                assert_eq!(end.take(zero(), forged), Ok(None));
+                assert!(end.poll().is_none(), "nothing is said to it");
+            }
+        }
+        let [Some(a), Some(b)] = shake(&mut ends, 0).unwrap() else { panic!("no keys") };
+        assert_eq!(a.ours, b.theirs);
+    }
+
+    #[test]
+    fn a_client_that_is_answered_late_still_gets_its_keys() {
+        let [a, b] = [Certificate::generate().unwrap(), Certificate::generate().unwrap()];
+        let [mut ours, mut theirs] = pair([&a, &b], [a.fingerprint(), b.fingerprint()]);
+        let begun = zero();
+        let mut now = begun;
+        // Longer than the crate says things again.
+        while now < begun + Duration::from_secs(15) {
+            while ours.poll().is_some() {}
+            now = ours.wakes_at().max(now + Duration::from_millis(100));
+            ours.wake(now).unwrap();
+        }
+        let mut keys = [None, None];
+        for _ in 0..100 {
+            while let Some(datagram) = ours.poll() {
+                keys[1] = theirs.take(now, &datagram).unwrap().or(keys[1].take());
+            }
+            while let Some(datagram) = theirs.poll() {
+                keys[0] = ours.take(now, &datagram).unwrap().or(keys[0].take());
+            }
+            now += Duration::from_millis(100);
+            ours.wake(now).unwrap();
+        }
+        assert!(keys.iter().all(Option::is_some));
+    }
+
+    #[test]
     fn another_certificate_than_was_named_ends_it_on_either_side() {
         let [a, b, c] = [0; 3].map(|_| Certificate::generate().unwrap());
         for said in [[a.fingerprint(), c.fingerprint()], [c.fingerprint(), b.fingerprint()]] {
             let shaken = shake(&mut pair([&a, &b], said), 0);
             assert_eq!(shaken.err(), Some(BadHandshake::Mismatch), "{said:?}");
         }
-        let weak = Handshake::new(&a, "sha-1 AA:BB", true, zero());
+        let weak = Handshake::new(&a, &["sha-1 AA:BB"], true, zero());
         assert_eq!(weak.err(), Some(BadHandshake::Fingerprint));
     }
 
@@ -334,7 +444,7 @@ mod tests {
     fn nobody_who_answers_is_given_up_in_time_and_nonsense_makes_no_panic() {
         let certificate = Certificate::generate().unwrap();
         let begun = zero();
-        let mut alone = Handshake::new(&certificate, certificate.fingerprint(), true, begun).unwrap();
+        let mut alone = Handshake::new(&certificate, &[certificate.fingerprint()], true, begun).unwrap();
         let mut seed = 1_u32;
         let (mut now, mut said) = (begun, 0);
         let ended = loop {

@@ -49,8 +49,8 @@ pub struct Trunk {
     /// Whether our offers speak of ICE there: for a trunk that sends its sound past its own servers.
     #[serde(default)]
     pub ice: bool,
-    /// The certificate that its calls come with by TLS: a name that stands in it, or `sha-256 AB:CD:…`. Where they come from
-    /// counts only beside it, where `allow` says so.
+    /// The certificate that its calls must come with by TLS: a name that stands in it, or `sha-256 AB:CD:…`. They come from
+    /// anywhere then, or only from where `allow` says.
     #[serde(default)]
     pub certificate: Option<Certificate>,
     /// The address or name that it is told; `sip.advertise` when not set.

@@ -25,8 +25,8 @@ use sip::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::resolve::Resolver;
-use crate::clock::Clock;
+use super::{resolve::Resolver, trunks};
+use crate::{clock::Clock, config::Trunk};
 
 /// Wishes that wait for the exchange. A call has a few in its whole life; when it is full, who wishes waits.
 const WISHES_MAX: usize = 1_024;
@@ -98,6 +98,8 @@ pub(crate) struct Lines {
     pub(crate) events: mpsc::Receiver<Event>,
     /// Looks names up.
     pub(crate) resolver: Resolver,
+    /// Those who may be known by what they show.
+    pub(crate) trunks: Vec<Trunk>,
 }
 
 /// Starts the task; it ends with the last [`Exchange`].
@@ -107,7 +109,7 @@ pub(crate) fn start(
     guard: Arc<Mutex<super::desk::Desk>>,
     clock: Clock,
 ) -> (Exchange, Callers) {
-    let Lines { net, events, resolver } = lines;
+    let Lines { net, events, resolver, trunks } = lines;
     let (wishes, inbox) = mpsc::channel(WISHES_MAX);
     let (to_incoming, incoming) = mpsc::channel(INCOMING_MAX);
     let (to_asked, asked) = mpsc::channel(ASKED_MAX);
@@ -118,6 +120,7 @@ pub(crate) fn start(
         endpoint,
         net,
         resolver,
+        trunks,
         to_resolved,
         guard,
         clock,
@@ -218,6 +221,7 @@ struct Desk {
     endpoint: Endpoint,
     net: Net,
     resolver: Resolver,
+    trunks: Vec<Trunk>,
     to_resolved: mpsc::Sender<Input>,
     guard: Arc<Mutex<super::desk::Desk>>,
     clock: Clock,
@@ -293,8 +297,10 @@ impl Desk {
         if is_in_dialog || matches!(request.method, Method::Ack | Method::Cancel) {
             return true;
         }
-        let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
-        guard.answers(source.remote.ip(), self.now())
+        let now = self.now();
+        let is_answered = self.guard.lock().unwrap_or_else(PoisonError::into_inner).answers(source.remote.ip(), now);
+        // Whoever forges the address of a trunk over UDP does not show its certificate.
+        is_answered || trunks::certified(&self.net, &self.trunks, source).is_some()
     }
 
     fn handle(&mut self, input: Input) {

@@ -142,6 +142,8 @@ fn judge(
 ) -> Result<Admitted, (u16, Headers)> {
     let address = source.remote.ip();
     let certified = phones.certified(source).map(|trunk| trunk.name.clone());
+    // Counted is who may be somebody else: who shows a certificate is not.
+    let is_counted = certified.is_none();
     let mut desk = phones.desk();
     let trunk = certified.or_else(|| desk.trunks.by_source(address).map(str::to_owned));
     let user = match desk.check(request, address, now) {
@@ -151,7 +153,9 @@ fn judge(
         Checked::Unknown { is_stale, .. } => return Err((401, desk.challenge(request, address, now, is_stale))),
     };
     let refused = |desk: &mut super::desk::Desk, status: u16| {
-        desk.guard.note(address, Outcome::Refused, now);
+        if is_counted {
+            desk.guard.note(address, Outcome::Refused, now);
+        }
         (status, Headers::new())
     };
     let Ok(called) = Party::read(&request.uri.to_string(), phones.numbering()) else {
@@ -167,7 +171,9 @@ fn judge(
         Decision::Refuse(_) if is_replacing => Destination::Ring,
         Decision::Refuse(status) => return Err(refused(&mut desk, status)),
     };
-    desk.guard.note(address, Outcome::Served, now);
+    if is_counted {
+        desk.guard.note(address, Outcome::Served, now);
+    }
     if let Some(trunk) = &trunk
         && let Err(busy) = desk.trunks.admit(trunk, now)
     {

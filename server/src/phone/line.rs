@@ -238,6 +238,21 @@ impl Line {
         self.sealing.is_ready()
     }
 
+    /// Whether a leg is to follow what was agreed on: when there are its keys, or at once where what it carries must not
+    /// be carried any more.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.sealing.is_ready() || !self.sealing.may_carry()
+    }
+
+    /// Begins the handshake anew that was agreed on, where one has failed.
+    pub(crate) fn shake_again(&mut self) {
+        if self.sealing.has_failed()
+            && let Some(agreed) = self.side.agreed().cloned()
+        {
+            self.follow(&agreed);
+        }
+    }
+
     /// Resolves when keys came that were waited for; never where none are. Can be cancelled without missing them.
     ///
     /// # Errors
@@ -272,22 +287,28 @@ impl Line {
     }
 
     /// Nodes that take over from those of the leg, where something else was agreed on since they were made; the
-    /// sources, numbers and keys of the far end go on.
+    /// sources, numbers and keys of the far end go on. Where keys are still to come, they neither send nor hear.
     ///
     /// # Errors
     /// As [`Line::nodes`].
     pub(crate) fn renewed(&mut self, epoch: Epoch, keys: Option<Keys>) -> Result<Renewed, NoNodes> {
         let agreed = self.side.agreed().ok_or(NoNodes::NotAgreed)?.clone();
         let Used { version, numbers, .. } = self.used.as_ref().ok_or(NoNodes::NotAgreed)?;
-        if !self.sealing.is_ready() {
+        if !self.is_followed() {
             return Err(NoNodes::NoKeys);
         }
+        let is_silent = !self.sealing.may_carry();
         let is_kept = *version == self.sealing.version();
         let (rekeying, seals) = match is_kept {
+            _ if is_silent => (Rekeying::Changed, Some(Sealing::nobodys())),
             true => (Rekeying::Kept, None),
             false => (Rekeying::Changed, self.sealing.ends()),
         };
-        let (spec, telephone) = agreed.leg(numbers.identity(), BOUNDS, epoch, seals);
+        let (mut spec, mut telephone) = agreed.leg(numbers.identity(), BOUNDS, epoch, seals);
+        if is_silent {
+            spec.rtcp = false;
+            (telephone.is_quiet, telephone.is_paused) = (true, true);
+        }
         let renewed = leg::renew(spec, telephone, rekeying, keys)?;
         let numbers = numbers.clone();
         self.used = Some(Used { agreed, version: self.sealing.version(), numbers });
@@ -303,8 +324,7 @@ impl Line {
     }
 
     fn follow(&mut self, agreed: &Agreed) {
-        let is_checked = agreed.ice.as_ref().is_some_and(|ice| !ice.is_lite);
-        self.sealing.follow(&agreed.protection, is_checked, &self.socket);
+        self.sealing.follow(agreed, &self.socket);
         // Held by an address that is none: whoever was heard before is still there.
         if let Some(remote) = agreed.remote(self.latch) {
             self.socket.talk_to(remote);

@@ -130,14 +130,9 @@ impl Phones {
         &self.certificate
     }
 
-    /// The trunk that a request comes by which a certificate proves: the first that names it.
+    /// The trunk that a request comes by which a certificate proves.
     pub(crate) fn certified(&self, source: &Source) -> Option<&Trunk> {
-        let connection = source.connection?;
-        self.trunks.iter().find(|trunk| match &trunk.certificate {
-            Some(config::Certificate::Name(name)) => self.sip_net.is_certified(connection, name),
-            Some(config::Certificate::Fingerprint(print)) => self.sip_net.fingerprint(connection) == Some(*print),
-            None => false,
-        })
+        trunks::certified(&self.sip_net, &self.trunks, source)
     }
 
     /// Every call.

@@ -8,6 +8,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -20,7 +21,7 @@ use media::{
     rtp::srtp::{MasterKey, Opener, Profile, Rollover, Sealer},
     webrtc::handshake::{BadHandshake, Certificate, Handshake, Shaken},
 };
-use sip::sdp::Protection;
+use sip::sdp::{Agreed, Protection};
 use tokio::{
     sync::oneshot,
     time::{sleep_until, timeout},
@@ -35,7 +36,8 @@ const CHECKED_WITHIN: Duration = Duration::from_millis(500);
 /// Timers are no finer than this.
 const FINEST: Duration = Duration::from_millis(5);
 
-/// Keys whose numbers are remembered. A call has two, and two more with each far end that takes it over.
+/// Keys whose numbers are remembered. A call has two, and two more with each far end that takes it over; of a far end that
+/// names others again and again, those that were used longest ago are forgotten.
 const KEYS: usize = 32;
 
 /// Why there are no keys.
@@ -53,6 +55,11 @@ pub(crate) enum NoKeys {
 }
 
 impl NoKeys {
+    /// Whether nobody answered, so that somebody may another time.
+    pub(crate) const fn is_silence(&self) -> bool {
+        matches!(self, Self::Handshake(BadHandshake::TimedOut))
+    }
+
     /// The value of the Reason header that says it (RFC 3326).
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
@@ -71,6 +78,8 @@ pub(crate) struct Sealing {
     certificate: Certificate,
     /// What was agreed on last.
     agreed: Protection,
+    /// Whose handshake it is, where it is one.
+    place: Place,
     /// The keys that are in use.
     keys: Option<Shaken>,
     /// The handshake that new ones are waited for from.
@@ -79,8 +88,37 @@ pub(crate) struct Sealing {
     has_failed: bool,
     /// Where datagrams of a handshake come that is offered and not answered yet.
     prepared: Option<Ends>,
-    numbers: Vec<(MasterKey, Rollover)>,
+    /// Those used last behind the others.
+    numbers: Vec<Numbers>,
     version: u64,
+}
+
+/// Where the far end of a handshake is: by it those ends are told apart that give their associations no names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Place {
+    rtp: Option<SocketAddr>,
+    ufrag: Option<String>,
+}
+
+impl Place {
+    fn of(agreed: &Agreed) -> Self {
+        let ufrag = agreed.ice.as_ref().map(|ice| ice.credentials.ufrag.clone());
+        Self { rtp: agreed.destination.rtp, ufrag }
+    }
+
+    /// Whether somebody who was there is where `now` says; who is held by an address that is none has not moved.
+    fn is_still(&self, now: &Self) -> bool {
+        (now.rtp.is_none() || self.rtp.is_none() || self.rtp == now.rtp) && self.ufrag == now.ufrag
+    }
+}
+
+/// How far the numbers under a key have come.
+struct Numbers {
+    key: MasterKey,
+    rollover: Rollover,
+    /// Our descriptions say it, the same for the whole call: it is never forgotten, or its numbers would begin anew. There
+    /// is one for each suite.
+    is_said: bool,
 }
 
 /// Where the datagrams of a handshake come from.
@@ -95,6 +133,7 @@ impl Sealing {
         Self {
             certificate,
             agreed: Protection::None,
+            place: Place::default(),
             keys: None,
             shaking: None,
             has_failed: false,
@@ -114,6 +153,11 @@ impl Sealing {
         self.shaking.is_none() && !self.has_failed
     }
 
+    /// Whether the handshake that was agreed on has failed, so that there are no keys.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
     /// Whether sound may be carried: as agreed on, or under the keys before while others are waited for.
     pub(super) fn may_carry(&self) -> bool {
         self.keys.is_some() || self.agreed == Protection::None
@@ -131,8 +175,12 @@ impl Sealing {
         }
     }
 
-    /// Follows what was agreed on; `is_checked` where the far end will say by checks where it is.
-    pub(super) fn follow(&mut self, protection: &Protection, is_checked: bool, socket: &net::Line) {
+    /// Follows what was agreed on. A handshake that has failed begins anew.
+    pub(super) fn follow(&mut self, agreed: &Agreed, socket: &net::Line) {
+        let (protection, place) = (&agreed.protection, Place::of(agreed));
+        // Another telephone that the call reached may show the same certificate from elsewhere.
+        let is_named = protection.is_named() && self.agreed.is_named();
+        let is_known = protection.continues(&self.agreed) && (is_named || self.place.is_still(&place));
         match protection {
             Protection::None => {
                 if self.agreed != Protection::None {
@@ -143,10 +191,11 @@ impl Sealing {
             }
             Protection::Sdes { ours, theirs } => {
                 (self.shaking, self.has_failed) = (None, false);
+                self.rollover(ours, true);
                 self.take(Shaken { ours: ours.clone(), theirs: theirs.clone() }, socket);
             }
-            Protection::Dtls { .. } if *protection == self.agreed => {}
-            Protection::Dtls { fingerprint, is_client, .. } => {
+            Protection::Dtls { .. } if is_known && !self.has_failed => {}
+            Protection::Dtls { fingerprints, is_client, .. } => {
                 let (done, outcome) = oneshot::channel();
                 (self.shaking, self.has_failed) = (Some(outcome), false);
                 if self.keys.is_none() {
@@ -157,9 +206,10 @@ impl Sealing {
                     Ok(ends) => {
                         let shaking = Shaking {
                             certificate: self.certificate.clone(),
-                            fingerprint: fingerprint.clone(),
+                            fingerprints: fingerprints.clone(),
                             is_client: *is_client,
-                            is_checked,
+                            // One that will say by checks where it is.
+                            is_checked: agreed.ice.as_ref().is_some_and(|ice| !ice.is_lite),
                             sender: socket.sender(),
                         };
                         tokio::spawn(shaking.run(ends, done));
@@ -169,6 +219,8 @@ impl Sealing {
             }
         }
         self.agreed = protection.clone();
+        let rtp = place.rtp.or(self.place.rtp.filter(|_| is_known));
+        self.place = Place { rtp, ..place };
     }
 
     /// Resolves when the handshake that is under way has ended, with keys that are in use from now on; never where there
@@ -195,7 +247,12 @@ impl Sealing {
     /// What seals and opens in one room, going on where it did in the one before; `None` where nothing does.
     pub(super) fn ends(&mut self) -> Option<(Sealer, Opener)> {
         let Shaken { ours, theirs } = self.keys.clone()?;
-        Some((ours.sealer(&self.rollover(&ours)), theirs.opener(&self.rollover(&theirs))))
+        Some((ours.sealer(&self.rollover(&ours, false)), theirs.opener(&self.rollover(&theirs, false))))
+    }
+
+    /// What seals and opens for nobody, where a leg must neither be heard nor hear until there are keys.
+    pub(super) fn nobodys() -> (Sealer, Opener) {
+        (nobodys_key().sealer(&Rollover::default()), opens_nothing())
     }
 
     fn take(&mut self, keys: Shaken, socket: &net::Line) {
@@ -204,23 +261,32 @@ impl Sealing {
         }
         self.version += 1;
         // Found elsewhere only by what opens. Who judges takes nothing away from who hears.
-        let rollover = self.rollover(&keys.theirs).snapshot();
+        let rollover = self.rollover(&keys.theirs, false).snapshot();
+        // Theirs may change with every offer: ours is in use all the same.
+        self.rollover(&keys.ours, false);
         socket.believe(Some(keys.theirs.opener(&rollover)));
         self.keys = Some(keys);
     }
 
-    /// How far the numbers under a key have come.
-    fn rollover(&mut self, key: &MasterKey) -> Rollover {
-        if let Some((_, rollover)) = self.numbers.iter().find(|(known, _)| known == key) {
-            return rollover.clone();
-        }
-        if self.numbers.len() == KEYS {
-            self.numbers.remove(0);
-        }
-        let rollover = Rollover::default();
-        self.numbers.push((key.clone(), rollover.clone()));
-        rollover
+    /// How far the numbers under a key have come, which is used now; `is_said` where our descriptions say it.
+    fn rollover(&mut self, key: &MasterKey, is_said: bool) -> Rollover {
+        rollover_of(&mut self.numbers, key, is_said)
     }
+}
+
+fn rollover_of(numbers: &mut Vec<Numbers>, key: &MasterKey, is_said: bool) -> Rollover {
+    let known = numbers.iter().position(|known| known.key == *key).map(|at| numbers.remove(at));
+    if known.is_none()
+        && numbers.len() >= KEYS
+        && let Some(oldest) = numbers.iter().position(|known| !known.is_said)
+    {
+        numbers.remove(oldest);
+    }
+    let mut used = known.unwrap_or_else(|| Numbers { key: key.clone(), rollover: Rollover::default(), is_said: false });
+    used.is_said |= is_said;
+    let rollover = used.rollover.clone();
+    numbers.push(used);
+    rollover
 }
 
 /// From now on the peer's datagrams of DTLS come here.
@@ -232,14 +298,17 @@ fn ends(socket: &net::Line) -> io::Result<Ends> {
 }
 
 fn opens_nothing() -> Opener {
-    let nobodys = MasterKey::fresh(Profile::AesCm128HmacSha1_80, &mut |bytes| rand::fill(bytes));
-    nobodys.opener(&Rollover::default())
+    nobodys_key().opener(&Rollover::default())
+}
+
+fn nobodys_key() -> MasterKey {
+    MasterKey::fresh(Profile::AesCm128HmacSha1_80, &mut |bytes| rand::fill(bytes))
 }
 
 /// One handshake.
 struct Shaking {
     certificate: Certificate,
-    fingerprint: String,
+    fingerprints: Vec<String>,
     is_client: bool,
     is_checked: bool,
     sender: Sender,
@@ -269,7 +338,7 @@ impl Shaking {
         mut ends: Ends,
         done: &mut Option<oneshot::Sender<Result<Shaken, NoKeys>>>,
     ) -> Result<(), BadHandshake> {
-        let mut handshake = Handshake::new(&self.certificate, &self.fingerprint, self.is_client, now())?;
+        let mut handshake = Handshake::new(&self.certificate, &self.fingerprints, self.is_client, now())?;
         let mut datagram = [0; LONGEST_BYTES];
         loop {
             while let Some((_, length)) = ends.packets.pop(&mut datagram) {
@@ -303,4 +372,47 @@ impl Shaking {
 #[expect(clippy::disallowed_methods, reason = "the shell of a handshake reads the clock for the pure one")]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> MasterKey {
+        MasterKey::fresh(Profile::AesCm128HmacSha1_80, &mut |bytes| bytes.fill(byte))
+    }
+
+    /// A report of eight bytes, sealed; the number that it was sent under.
+    fn number_of_next(key: &MasterKey, rollover: &Rollover) -> u32 {
+        let mut buffer: Vec<u8> = vec![0x80, 201, 0, 1, 0, 0, 0, 9];
+        buffer.resize(60, 0);
+        key.sealer(rollover).seal_rtcp(&mut buffer, 8).unwrap();
+        u32::from_be_bytes(buffer[8..12].try_into().unwrap()) & !(1 << 31)
+    }
+
+    #[test]
+    fn our_numbers_go_on_however_many_keys_the_far_end_names() {
+        let (mut numbers, said, shaken) = (Vec::new(), key(1), key(2));
+        assert_eq!(number_of_next(&said, &rollover_of(&mut numbers, &said, true)), 1);
+        assert_eq!(number_of_next(&shaken, &rollover_of(&mut numbers, &shaken, false)), 1);
+        for byte in 10..10 + 2 * KEYS as u8 {
+            rollover_of(&mut numbers, &key(byte), false);
+            // In use all the time.
+            rollover_of(&mut numbers, &shaken, false);
+        }
+        assert_eq!(numbers.len(), KEYS);
+        assert_eq!(number_of_next(&said, &rollover_of(&mut numbers, &said, false)), 2, "named again");
+        assert_eq!(number_of_next(&shaken, &rollover_of(&mut numbers, &shaken, false)), 2);
+    }
+
+    #[test]
+    fn an_end_that_is_elsewhere_is_another_unless_it_is_held() {
+        let place = |port: u16, ufrag: &str| Place {
+            rtp: (port != 0).then(|| SocketAddr::from(([192, 0, 2, 1], port))),
+            ufrag: (!ufrag.is_empty()).then(|| ufrag.to_owned()),
+        };
+        let before = place(4_000, "");
+        assert!(before.is_still(&place(4_000, "")) && before.is_still(&place(0, "")));
+        assert!(!before.is_still(&place(4_002, "")) && !before.is_still(&place(4_000, "abcd")));
+    }
 }

@@ -162,7 +162,7 @@ pub(crate) async fn start_at(app: &App, listening: Listening) -> Result<Arc<Phon
         registrar,
     );
     let desk = Arc::new(Mutex::new(desk));
-    let lines = exchange::Lines { net: net.clone(), events, resolver: resolver.clone() };
+    let lines = exchange::Lines { net: net.clone(), events, resolver: resolver.clone(), trunks: config.trunks.clone() };
     let (exchange, callers) = exchange::start(endpoint, lines, desk.clone(), clock);
     let phones = Arc::new(Phones {
         exchange,
@@ -235,8 +235,8 @@ async fn trunk_sources(
 ) -> Vec<(String, bot::routing::trunk::Limits, Vec<Network>)> {
     let mut sources = Vec::new();
     for trunk in &config.trunks {
-        let mut from = trunk.allow.clone();
-        // Who shows a certificate is known by it, wherever it is.
+        // Who shows a certificate is known by it and by nothing else: `allow` only says where else it must come from.
+        let mut from = if trunk.certificate.is_none() { trunk.allow.clone() } else { Vec::new() };
         if from.is_empty() && trunk.certificate.is_none() {
             for uri in std::iter::once(&trunk.uri).chain(&trunk.failover) {
                 let Ok(uri) = uri.parse::<sip::message::Uri>() else { continue };

@@ -12,8 +12,9 @@ use sip::{
     auth::Credentials,
     endpoint::{ContactUser, OutOfDialog},
     message::{Params, Scheme, Uri},
+    net::Net,
     registration,
-    transport::{Protocol, Target},
+    transport::{Protocol, Source, Target},
     trunk::{AskId, Config, Output, Trunk},
 };
 use tokio::sync::mpsc;
@@ -102,6 +103,22 @@ impl Phones {
     fn index_of(&self, name: &str) -> Option<usize> {
         self.trunks.iter().position(|trunk| trunk.name == name)
     }
+}
+
+/// The trunk that a request comes by which a certificate proves: the first that names it, and that comes from there where
+/// it says where it comes from.
+pub(super) fn certified<'a>(net: &Net, trunks: &'a [config::Trunk], source: &Source) -> Option<&'a config::Trunk> {
+    let connection = source.connection?;
+    let ip = source.remote.ip();
+    trunks.iter().find(|trunk| {
+        let is_there = trunk.allow.is_empty() || trunk.allow.iter().any(|network| network.contains(ip));
+        is_there
+            && match &trunk.certificate {
+                Some(config::Certificate::Name(name)) => net.is_certified(connection, name),
+                Some(config::Certificate::Fingerprint(print)) => net.fingerprint(connection) == Some(*print),
+                None => false,
+            }
+    })
 }
 
 /// Starts the tasks of all trunks.

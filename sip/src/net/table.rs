@@ -20,6 +20,7 @@ use rustls::{
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use webpki::EndEntityCert;
 
 use super::{Limits, Unsent, Ways};
 use crate::transport::{ConnectionId, Protocol, Target};
@@ -137,9 +138,13 @@ impl Table {
     }
 
     pub(super) fn is_certified(&self, id: ConnectionId, name: &str) -> bool {
-        let certificate = self.lines.get(&id).and_then(|line| line.certificate.as_ref());
-        let Some(parsed) = certificate.and_then(|der| ParsedCertificate::try_from(der).ok()) else { return false };
-        ServerName::try_from(name).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
+        self.lines.get(&id).and_then(|line| line.certificate.as_ref()).is_some_and(|der| names(der, name))
+    }
+
+    /// Whether somebody made this connection to us, so that those who vouch for them have vouched: whom we connect to is
+    /// judged by others.
+    pub(super) fn is_theirs(&self, id: ConnectionId) -> bool {
+        self.lines.get(&id).is_some_and(|line| line.source.is_some())
     }
 
     pub(super) fn fingerprint(&self, id: ConnectionId) -> Option<[u8; 32]> {
@@ -176,10 +181,45 @@ impl Table {
     }
 }
 
+/// Whether a certificate names somebody in full: a star stands for nobody (RFC 5922 section 7.2).
+fn names(certificate: &CertificateDer<'_>, name: &str) -> bool {
+    let (Ok(parsed), Ok(expected)) = (ParsedCertificate::try_from(certificate), ServerName::try_from(name)) else {
+        return false;
+    };
+    if verify_server_name(&parsed, &expected).is_err() {
+        return false;
+    }
+    let ServerName::DnsName(_) = expected else { return true };
+    EndEntityCert::try_from(certificate)
+        .is_ok_and(|whole| whole.valid_dns_names().any(|written| written.eq_ignore_ascii_case(name)))
+}
+
 impl Way {
     fn to(target: &Target) -> Self {
         // Only a certificate has a name.
         let name = target.server_name.clone().filter(|_| target.protocol == Protocol::Tls);
         Self { protocol: target.protocol, address: target.address, name }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_in_a_certificate_stands_for_nobody() {
+        let written = ["*.example.org", "SBC.example.net", "192.0.2.1"].map(str::to_owned).to_vec();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(written).unwrap().self_signed(&key).unwrap();
+        for (name, is_named) in [
+            ("sbc.example.net", true),
+            ("192.0.2.1", true),
+            ("sbc.example.org", false),
+            ("example.org", false),
+            ("192.0.2.2", false),
+            ("*.example.org", false),
+        ] {
+            assert_eq!(names(certificate.der(), name), is_named, "{name}");
+        }
     }
 }

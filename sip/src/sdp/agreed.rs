@@ -80,13 +80,35 @@ pub enum Protection {
     },
     /// Keys from a handshake that is still to come.
     Dtls {
-        /// The far end's certificate, as `a=fingerprint` says it.
-        fingerprint: String,
+        /// The far end's certificate is one of these, as `a=fingerprint` says them.
+        fingerprints: Vec<String>,
         /// Whether we begin.
         is_client: bool,
         /// The name of the association, where the far end gave it one.
         tls_id: Option<String>,
     },
+}
+
+impl Protection {
+    /// Whether this goes on with the association that was agreed on `before`. One who leaves its name out, as in answers to
+    /// offers that have none, means the one that there is.
+    pub fn continues(&self, before: &Self) -> bool {
+        match (self, before) {
+            (
+                Self::Dtls { fingerprints, is_client, tls_id },
+                Self::Dtls { fingerprints: known, is_client: was_client, tls_id: name },
+            ) => {
+                let is_other = tls_id.as_ref().zip(name.as_ref()).is_some_and(|(now, before)| now != before);
+                (fingerprints, is_client) == (known, was_client) && !is_other
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it is an association that has a name.
+    pub fn is_named(&self) -> bool {
+        matches!(self, Self::Dtls { tls_id: Some(_), .. })
+    }
 }
 
 impl Agreed {

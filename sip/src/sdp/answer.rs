@@ -141,7 +141,8 @@ impl Side {
             Keying::Dtls(dtls) => {
                 let fingerprint = self.capabilities.fingerprint.as_ref().ok_or(Refusal::Dtls)?;
                 let dtls = dtls.as_ref().map_err(|why| Refusal::BadDtls(why))?;
-                let protection = dtls.agreed(self.agreed.as_ref());
+                let has_ice = self.local.ice.is_some() && audio.ice.is_some();
+                let protection = dtls.agreed(self.agreed.as_ref(), keying::is_reachable(audio, has_ice));
                 let is_client = matches!(protection, Protection::Dtls { is_client: true, .. });
                 Ok(Chosen { protection, lines: keying::answer_lines(fingerprint, is_client) })
             }

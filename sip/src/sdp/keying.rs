@@ -3,7 +3,9 @@
 //! Pure. What is read here of one end becomes [`Protection::Dtls`], which names one association: as long as certificates
 //! and roles stay, a change of the call keeps its keys, however the roles are put in words.
 
-use super::{Agreed, Attribute, Media, Protection, Session};
+use media::net::is_behind_translator;
+
+use super::{Agreed, Attribute, Media, Protection, Session, audio::Audio};
 
 /// Fingerprints that are looked at.
 const FINGERPRINTS_MAX: usize = 8;
@@ -17,8 +19,9 @@ const HASH_BYTES: usize = 32;
 /// How a certificate is known, and who begins the handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dtls {
-    /// `sha-256` and bytes in capital letters, as `a=fingerprint` says them.
-    pub fingerprint: String,
+    /// `sha-256` and bytes in capital letters, as `a=fingerprint` says them: the certificate is one of these (RFC 8122
+    /// section 5). At least one, in order.
+    pub fingerprints: Vec<String>,
     /// The role.
     pub setup: Setup,
     /// The name of the association, where it has one: another one asks for another handshake.
@@ -57,37 +60,48 @@ impl Dtls {
         let values = attributes.iter().filter(|attribute| attribute.name == "fingerprint");
         let mut read =
             values.filter_map(|attribute| attribute.value.as_deref()).take(FINGERPRINTS_MAX).map(fingerprint);
-        let fingerprint = match read.clone().find_map(Result::ok) {
-            Some(fingerprint) => fingerprint,
-            None => return read.find_map(Result::err).map(Err),
-        };
+        let mut fingerprints: Vec<String> = read.clone().filter_map(Result::ok).collect();
+        if fingerprints.is_empty() {
+            return read.find_map(Result::err).map(Err);
+        }
+        fingerprints.sort_unstable();
+        fingerprints.dedup();
         let setup = match named("setup").unwrap_or("actpass").trim() {
             "active" => Setup::Active,
             "passive" => Setup::Passive,
             "actpass" => Setup::ActPass,
             _ => return Some(Err("its setup is none that connects")),
         };
-        Some(Ok(Self { fingerprint, setup, tls_id: named("tls-id").map(str::to_owned) }))
+        Some(Ok(Self { fingerprints, setup, tls_id: named("tls-id").map(str::to_owned) }))
     }
 
-    /// What a handshake will protect, and who begins it; `before` is what was agreed on until now.
-    pub(super) fn agreed(&self, before: Option<&Agreed>) -> Protection {
-        let kept = match before.map(|agreed| &agreed.protection) {
-            Some(Protection::Dtls { fingerprint, is_client, tls_id })
-                if (fingerprint, tls_id) == (&self.fingerprint, &self.tls_id) =>
-            {
-                Some(*is_client)
-            }
-            _ => None,
-        };
-        // Who may choose begins: its packets open the way through a translator of addresses. Later it stays as it is.
+    /// What a handshake will protect, and who begins it; `before` is what was agreed on until now, and `is_reachable` says
+    /// whether our first word can find who said this.
+    pub(super) fn agreed(&self, before: Option<&Agreed>, is_reachable: bool) -> Protection {
+        let of = |is_client, tls_id| Protection::Dtls { fingerprints: self.fingerprints.clone(), is_client, tls_id };
+        let kept = before.and_then(|agreed| {
+            let Protection::Dtls { is_client, tls_id, .. } = &agreed.protection else { return None };
+            // Whatever the roles are said to be now: that is judged below.
+            let is_kept = of(*is_client, self.tls_id.clone()).continues(&agreed.protection);
+            is_kept.then_some((*is_client, tls_id))
+        });
+        // Who may choose begins, unless the other must open the way through a translator of addresses first. Later it stays
+        // as it is.
         let is_client = match self.setup {
             Setup::Active => false,
             Setup::Passive => true,
-            Setup::ActPass => kept.unwrap_or(true),
+            Setup::ActPass => kept.map_or(is_reachable, |(is_client, _)| is_client),
         };
-        Protection::Dtls { fingerprint: self.fingerprint.clone(), is_client, tls_id: self.tls_id.clone() }
+        // Our offers name no association, so the answers to them do not either.
+        let name = self.tls_id.as_ref().or_else(|| kept.and_then(|(_, name)| name.as_ref()));
+        of(is_client, name.cloned())
     }
+}
+
+/// Whether our first word finds the far end: where both have ICE it says itself where it is, and without, nobody gets to an
+/// address behind a translator before something came from it.
+pub(super) fn is_reachable(theirs: &Audio<'_>, has_ice: bool) -> bool {
+    has_ice || theirs.rtp.is_none_or(|rtp| !is_behind_translator(rtp.ip()))
 }
 
 /// What an answer says of an association with our certificate.

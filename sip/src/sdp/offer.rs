@@ -192,7 +192,10 @@ impl Side {
             Keying::Plain(given) => chosen(&asked, given),
             Keying::Sdes(Ok(given)) => chosen(&asked, given),
             Keying::Sdes(Err(why)) => Err(Refusal::NoCrypto(why)),
-            Keying::Dtls(Ok(dtls)) if ours.has("fingerprint") => Ok(dtls.agreed(self.agreed.as_ref())),
+            Keying::Dtls(Ok(dtls)) if ours.has("fingerprint") => {
+                let has_ice = ice::is_spoken(ours) && theirs.ice.is_some();
+                Ok(dtls.agreed(self.agreed.as_ref(), keying::is_reachable(theirs, has_ice)))
+            }
             Keying::Dtls(Err(why)) => Err(Refusal::BadDtls(why)),
             Keying::Dtls(_) => Err(Refusal::Unfit("it wants DTLS")),
         }

@@ -261,7 +261,7 @@ fn of_several_fingerprints_the_one_that_can_be_trusted_counts() {
     let (weak, right) =
         ("a=fingerprint:sha-1 AA:BB\n", format!("a=fingerprint:SHA-256 {}\n", &print_of(0xab)[8..].to_lowercase()));
     let (_, agreed) = by_dtls(1).answer(&offered_by_dtls(&format!("{weak}{right}a=setup:active\n"))).unwrap();
-    let expected = Protection::Dtls { fingerprint: print_of(0xab), is_client: false, tls_id: None };
+    let expected = Protection::Dtls { fingerprints: vec![print_of(0xab)], is_client: false, tls_id: None };
     assert_eq!(agreed.protection, expected);
     let session_level = session(&format!(
         "v=0\no=- 1 1 IN IP4 192.0.2.7\nc=IN IP4 192.0.2.7\n{right}a=setup:active\nm=audio 4000 UDP/TLS/RTP/SAVPF 0\n"
@@ -293,12 +293,19 @@ fn an_association_stays_as_long_as_certificates_and_roles_do() {
     assert_eq!(ours.accept(&lines(7, "a=setup:actpass\n")).unwrap().protection, first.protection);
     ours.offer();
     assert_eq!(ours.accept(&lines(7, "a=setup:passive\n")).unwrap().protection, first.protection);
-    for (byte, more) in
-        [(7, "a=setup:active\n"), (8, "a=setup:actpass\n"), (7, "a=setup:actpass\na=tls-id:other-one-of-this-kind\n")]
-    {
+    for (byte, more) in [(7, "a=setup:active\n"), (8, "a=setup:actpass\n")] {
         let (_, other) = ours.clone().answer(&lines(byte, more)).unwrap();
-        assert_ne!(other.protection, first.protection, "{byte} {more}");
+        assert!(!other.protection.continues(&first.protection), "{byte} {more}");
     }
+    // A name that is said late, or left out in an answer, is that of the association which there is.
+    let named = |name: &str| lines(7, &format!("a=setup:actpass\na=tls-id:{name}\n"));
+    let (_, named_late) = ours.answer(&named("the-first-of-this-kind")).unwrap();
+    assert!(named_late.protection.continues(&first.protection) && named_late.protection.is_named());
+    ours.offer();
+    let unnamed = ours.accept(&lines(7, "a=setup:passive\n")).unwrap();
+    assert_eq!(unnamed.protection, named_late.protection, "our offers have no name");
+    let (_, other) = ours.answer(&named("another-of-this-kind")).unwrap();
+    assert!(!other.protection.continues(&unnamed.protection));
     // The one who was asked first, as a server: whoever offers anew leaves the roles as they are.
     let (mut asking, mut asked) = (by_dtls(3), by_dtls(4));
     asked.move_to(Local::muxed(HERE, 40_000));
@@ -308,6 +315,37 @@ fn an_association_stays_as_long_as_certificates_and_roles_do() {
     let (asked_next, asking_next) = exchange(&mut asked, &mut asking).unwrap();
     assert_ne!(is_client(&asked_next), is_client(&asking_next));
     assert_eq!((asked_next.protection, asking_next.protection), (asked_first.protection, asking_first.protection));
+}
+
+#[test]
+fn any_of_several_certificates_that_are_named_may_be_shown() {
+    let [first, second] = [0xcd, 0xab].map(print_of);
+    let both = format!("a=fingerprint:{first}\na=fingerprint:sha-1 AA:BB\na=fingerprint:{second}\na=setup:active\n");
+    let (_, agreed) = by_dtls(1).answer(&offered_by_dtls(&both)).unwrap();
+    let expected = Protection::Dtls { fingerprints: vec![second, first], is_client: false, tls_id: None };
+    assert_eq!(agreed.protection, expected);
+}
+
+#[test]
+fn whoever_is_behind_a_translator_and_has_no_ice_begins_the_handshake() {
+    let ice = "a=ice-ufrag:abcd\na=ice-pwd:0123456789012345678901\n";
+    for (ip, ice, setup) in [
+        ("192.168.7.7", "", "passive"),
+        ("100.64.0.9", "", "passive"),
+        ("192.168.7.7", ice, "active"),
+        ("192.0.2.7", "", "active"),
+    ] {
+        let offer = session(&format!(
+            "v=0\no=- 1 1 IN IP4 {ip}\nc=IN IP4 {ip}\nm=audio 4000 UDP/TLS/RTP/SAVP 0\n\
+             a=fingerprint:{}\na=setup:actpass\n{ice}",
+            print_of(7)
+        ));
+        let mut ours = by_dtls(1);
+        let ice = Some(Credentials { ufrag: "ours".to_owned(), pwd: "p".repeat(22) });
+        ours.move_to(Local { ice, ..Local::muxed(HERE, 40_000) });
+        let (answer, _) = ours.answer(&offer).unwrap();
+        assert_eq!(answer.media[0].value("setup"), Some(setup), "{offer}");
+    }
 }
 
 #[test]

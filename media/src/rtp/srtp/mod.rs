@@ -195,7 +195,8 @@ impl Sealer {
         if length < RTCP_HEADER_BYTES {
             return Err(Unsealable::Header);
         }
-        let index = self.rtcp_index + 1;
+        // Another may have gone on with the numbers since this one was made.
+        let index = self.rtcp_index.max(self.rollover.rtcp_index()) + 1;
         if index >= ENCRYPTED {
             return Err(Unsealable::Number);
         }

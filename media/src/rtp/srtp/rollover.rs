@@ -24,13 +24,19 @@ struct Counts {
     /// A source, and the lower half of the highest number of its packets: enough for two years of packets of 20 ms. Zero
     /// for nobody.
     sources: [AtomicU64; SOURCES],
+    /// Sources that took the place of others, each of the one that was met longest ago.
+    replaced: AtomicU32,
     /// The number of the last RTCP that was sealed.
     rtcp: AtomicU32,
 }
 
 impl Default for Rollover {
     fn default() -> Self {
-        Self(Arc::new(Counts { sources: [const { AtomicU64::new(0) }; SOURCES], rtcp: AtomicU32::new(0) }))
+        Self(Arc::new(Counts {
+            sources: [const { AtomicU64::new(0) }; SOURCES],
+            replaced: AtomicU32::new(0),
+            rtcp: AtomicU32::new(0),
+        }))
     }
 }
 
@@ -41,6 +47,7 @@ impl Rollover {
         for (to, from) in copy.0.sources.iter().zip(&self.0.sources) {
             to.store(from.load(Relaxed), Relaxed);
         }
+        copy.0.replaced.store(self.0.replaced.load(Relaxed), Relaxed);
         copy.0.rtcp.store(self.0.rtcp.load(Relaxed), Relaxed);
         copy
     }
@@ -51,8 +58,8 @@ impl Rollover {
         known.map_or_else(|| Stream::starting(ssrc), |word| Stream::going_on(ssrc, word & u64::from(u32::MAX)))
     }
 
-    /// A packet of this number was sealed, or opened and believed. Sources beyond the table are not counted, as they are
-    /// not taken.
+    /// A packet of this number was sealed, or opened and believed. A source that finds no place takes that of the one that
+    /// was met longest ago: the room that it was in has long been left. Should it speak all the same, it is met anew.
     pub(super) fn note(&self, ssrc: u32, index: u64) {
         let Ok(index) = u32::try_from(index) else { return };
         let word = u64::from(ssrc) << 32 | u64::from(index);
@@ -67,6 +74,8 @@ impl Rollover {
                 return;
             }
         }
+        let at = self.0.replaced.fetch_add(1, Relaxed) as usize % SOURCES;
+        self.0.sources[at].store(word, Relaxed);
     }
 
     pub(super) fn rtcp_index(&self) -> u32 {
@@ -89,7 +98,7 @@ mod tests {
     #[test]
     fn each_source_goes_on_where_it_was_and_never_back() {
         let rollover = Rollover::default();
-        for ssrc in 0..SOURCES as u32 + 4 {
+        for ssrc in 0..SOURCES as u32 {
             rollover.note(ssrc, 65_530 + u64::from(ssrc));
         }
         let before = rollover.snapshot();
@@ -100,6 +109,21 @@ mod tests {
         assert_eq!(before.stream(3).index_of(8), Some(65_544), "across the wrap from 65,533");
         assert!(before.stream(3).is_new(65_540), "a snapshot goes on by itself");
         assert_eq!(rollover.stream(99).index_of(8), Some(8));
-        assert_eq!(rollover.stream(SOURCES as u32 + 2).index_of(8), Some(8), "beyond the table");
+    }
+
+    #[test]
+    fn a_new_source_takes_the_place_of_the_one_that_was_met_longest_ago() {
+        let rollover = Rollover::default();
+        for ssrc in 1..=SOURCES as u32 + 2 {
+            rollover.note(ssrc, 65_535);
+            rollover.note(ssrc, 65_540);
+        }
+        let of = |ssrc| rollover.stream(ssrc).index_of(8);
+        assert_eq!((of(1), of(2)), (Some(8), Some(8)), "gone");
+        for ssrc in 3..=SOURCES as u32 + 2 {
+            assert_eq!(of(ssrc), Some(65_544), "{ssrc}");
+        }
+        rollover.note(1, 131_080);
+        assert_eq!((of(1), of(3)), (Some(131_080), Some(8)), "met anew");
     }
 }
