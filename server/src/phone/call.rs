@@ -41,6 +41,10 @@ const NEWS: usize = 32;
 /// Things overheard on the line that wait for whoever listens: there are a few in a second.
 const OVERHEARD: usize = 64;
 
+/// How long early sound is waited for: many telephones agree on keys only when the call is taken, and whoever waits for
+/// those is to notice that it is.
+const EARLY_WITHIN: Duration = Duration::from_secs(2);
+
 /// What does not change about a call.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
@@ -229,6 +233,7 @@ enum Order {
     Answer(oneshot::Sender<Result<(), CallOver>>),
     Reject(u16, Headers),
     Enter(RoomHandle, Box<Part>, oneshot::Sender<Result<ParticipantId, ApiError>>),
+    EnterEarly(RoomHandle, Box<Part>, oneshot::Sender<Result<bool, ApiError>>),
     Echo(oneshot::Sender<Result<(), ApiError>>),
     Press(char, u32),
     Mute(bool),
@@ -339,12 +344,12 @@ impl Phone {
         self.order(Order::Ring).await;
     }
 
-    /// Lets the caller hear something before the call is taken (183 with an answer).
-    ///
-    /// # Errors
-    /// When it is over, or there is no sound with this far end, which ends it.
-    pub(crate) async fn ring_early(&self) -> Result<(), CallOver> {
-        self.ask(Order::RingEarly).await.unwrap_or(Err(CallOver))
+    /// Lets the caller hear something before the call is taken (183 with an answer); whether it can, within
+    /// [`EARLY_WITHIN`]. There may be no offer to answer, or no keys before the call is taken: whoever asks lets it ring then.
+    /// A far end with which there is no sound at all is refused.
+    pub(crate) async fn ring_early(&self) -> bool {
+        let asked = tokio::time::timeout(EARLY_WITHIN, self.ask(Order::RingEarly)).await;
+        matches!(asked, Ok(Ok(Ok(()))))
     }
 
     /// Takes the call; there is sound when this returns.
@@ -367,6 +372,17 @@ impl Phone {
     pub(crate) async fn enter(&self, room: &RoomHandle, part: Part) -> Result<ParticipantId, ApiError> {
         let room = room.clone();
         self.ask(|reply| Order::Enter(room, Box::new(part), reply)).await.unwrap_or_else(|CallOver| Err(is_over()))
+    }
+
+    /// Enters a room to be heard there before it is taken. False where it is taken by now, or in a room: it stays where it
+    /// is then, since whoever took it may be told something before anybody hears them.
+    ///
+    /// # Errors
+    /// As [`Phone::enter`].
+    pub(crate) async fn enter_early(&self, room: &RoomHandle, part: Part) -> Result<bool, ApiError> {
+        let room = room.clone();
+        let asked = self.ask(|reply| Order::EnterEarly(room, Box::new(part), reply));
+        asked.await.unwrap_or_else(|CallOver| Err(is_over()))
     }
 
     /// Hears itself from now on, in no room.

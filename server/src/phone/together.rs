@@ -160,7 +160,7 @@ async fn until_answered(app: &App, phone: &Phone, others: &[Held], room: &RoomHa
         if let ([State::Early], false) = (&now[..], sounds) {
             sounds = true;
             let (other, _) = &others[0];
-            let is_heard = phone.ring_early().await.is_ok()
+            let is_heard = phone.ring_early().await
                 && other.enter(room, part(app, other)).await.is_ok()
                 && phone.enter(room, part(app, phone)).await.is_ok();
             if !is_heard {

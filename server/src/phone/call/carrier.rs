@@ -96,6 +96,7 @@ pub(crate) fn carry(app: App, beginning: Beginning) -> (Phone, mpsc::Receiver<Ne
         answering: None,
         early: None,
         due: None,
+        is_shaken_early: false,
         referring: None,
         watch: silence.map(|silence| Watch::new(u32::try_from(silence.as_millis()).unwrap_or(u32::MAX))),
         wishes_hold: false,
@@ -132,6 +133,8 @@ struct Carrier {
     early: Option<oneshot::Sender<Result<(), CallOver>>>,
     /// What keys are waited for with.
     due: Option<Due>,
+    /// Whether the handshake that is waited for began before the call was taken.
+    is_shaken_early: bool,
     referring: Option<oneshot::Sender<u16>>,
     watch: Option<Watch>,
     /// Whether we were told to hold them.
@@ -226,8 +229,9 @@ impl Carrier {
                 self.line.settle();
                 // Where we made no offer, theirs follows and is answered first.
                 if self.line.agreed().is_some() {
+                    self.line.shake_again();
                     self.refresh().await;
-                    self.due = Some(Due::Taken);
+                    self.take();
                     self.settle().await;
                 }
             }
@@ -292,12 +296,30 @@ impl Carrier {
                 self.refresh().await;
                 self.settle().await;
             }
+            // It can still be taken, here or by another whom it reached: then the handshake begins anew.
+            Err(error) if self.due != Some(Due::Taken) && !self.state.borrow().is_answered() => {
+                tracing::info!(call = %self.facts.sid, %error, "there is no early sound: there are no keys for it");
+                self.due = None;
+                if let Some(waiting) = self.early.take() {
+                    let _ = waiting.send(Err(CallOver));
+                }
+            }
+            // Many a far end shakes hands only when the call is taken: one that was asked before is asked once more.
+            Err(error) if error.is_silence() && std::mem::take(&mut self.is_shaken_early) => {
+                tracing::debug!(call = %self.facts.sid, %error, "keys are asked for again");
+                self.line.shake_again();
+            }
             Err(error) => {
                 tracing::warn!(call = %self.facts.sid, %error, "a call is ended: there are no keys for its sound");
                 self.give_up();
                 self.hang_up(Over::Failed, Some(error.reason())).await;
             }
         }
+    }
+
+    /// The call is taken, as soon as there are keys.
+    fn take(&mut self) {
+        self.is_shaken_early = self.due.replace(Due::Taken) == Some(Due::Early);
     }
 
     /// What was waited for with keys, if they are there.
@@ -376,8 +398,7 @@ impl Carrier {
             Seat::Room { call, .. } => *call.room().epoch(),
             Seat::Echo { _bridge, .. } => _bridge.epoch(),
         };
-        // What was agreed on is followed when there are its keys.
-        if !self.line.has_changed() || !self.line.is_ready() {
+        if !self.line.has_changed() || !self.line.is_followed() {
             return;
         }
         let renewed = match self.line.renewed(epoch, self.keys.take()) {
@@ -420,6 +441,11 @@ impl Carrier {
             }
             Order::Enter(room, part, reply) => {
                 let entered = self.enter(room, *part).await;
+                let _ = reply.send(entered);
+            }
+            Order::EnterEarly(room, part, reply) => {
+                let is_free = *self.state.borrow() == State::Early && self.place.borrow().is_none();
+                let entered = if is_free { self.enter(room, *part).await.map(|_| true) } else { Ok(false) };
                 let _ = reply.send(entered);
             }
             Order::Echo(reply) => {
@@ -472,8 +498,7 @@ impl Carrier {
             return;
         }
         let Some(offer) = self.offer.take() else {
-            // Without an offer there is nothing to answer before the call is taken: it only rings.
-            self.dialog.tell(Command::Ring { status: 180, body: None, is_reliable: false }).await;
+            // Without an offer there is nothing to answer before the call is taken.
             let _ = reply.send(Err(CallOver));
             return;
         };
@@ -497,7 +522,10 @@ impl Carrier {
             return;
         }
         let body = match (self.answer.take(), self.offer.take()) {
-            (Some(said), _) => said,
+            (Some(said), _) => {
+                self.line.shake_again();
+                said
+            }
             (None, Some(offer)) => match self.answer_first(&offer).await {
                 Ok(body) => body,
                 Err(over) => {
@@ -513,7 +541,8 @@ impl Carrier {
             }
         };
         self.dialog.tell(Command::Accept { body: Some(body), headers: Headers::new() }).await;
-        (self.answering, self.due) = (Some(reply), Some(Due::Taken));
+        self.answering = Some(reply);
+        self.take();
         self.settle().await;
     }
 

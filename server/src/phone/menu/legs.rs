@@ -106,10 +106,27 @@ impl Legs {
         }
     }
 
+    /// Lets the caller's room hear what a leg plays before anybody takes it. Who took it meanwhile is left alone: they are
+    /// connected when they are ready.
+    pub(super) async fn hear_early(&self, id: LegId, room: &RoomHandle, hints: Hints) {
+        let Some(phone) = self.first_of(id) else { return };
+        match phone.enter_early(room, part(&self.app, &phone)).await {
+            Ok(true) => phone.expect(hints).await,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(call = %phone.sid(), %error, "what a leg plays could not be heard");
+                phone.hang_up().await;
+            }
+        }
+    }
+
+    fn first_of(&self, id: LegId) -> Option<Phone> {
+        lock(&self.legs).get(&id).and_then(|phones| phones.first().cloned())
+    }
+
     /// Brings a leg into the caller's room, where it is not there yet.
     pub(super) async fn bridge(&self, id: LegId, room: &RoomHandle, hints: Hints) {
-        let phone = lock(&self.legs).get(&id).and_then(|phones| phones.first().cloned());
-        let Some(phone) = phone else { return };
+        let Some(phone) = self.first_of(id) else { return };
         // Whoever was heard before they took the call is there already, and must not be broken off.
         if phone.place().borrow().as_ref().is_some_and(|place| place.room.id() == room.id()) {
             return;

@@ -423,7 +423,8 @@ impl Menu {
             Effect::Beep { id } => self.sound(id, |mouth| voice::tone(mouth, media::dsp::tone::Tone::Beep)),
             Effect::HoldMusic { id } => self.sound(id, voice::music),
             Effect::Ringback { id, country, is_signalled } => {
-                if is_signalled && !self.phone.now().has_sound() {
+                // Also where its keys came too late for early sound: nobody speaks to it yet.
+                if is_signalled && (self.voice.is_none() || !self.phone.now().has_sound()) {
                     self.phone.ring().await;
                 } else {
                     self.sound(id, |mouth| voice::tone(mouth, voice::ringing(country.as_deref())));
@@ -460,7 +461,7 @@ impl Menu {
             Effect::HangUpLeg(id) => self.legs.hang_up(id).await,
             Effect::HearEarly(id) => {
                 if self.sound_before_answer().await {
-                    self.legs.bridge(id, &self.room, self.expecting.of_others()).await;
+                    self.legs.hear_early(id, &self.room, self.expecting.of_others()).await;
                 }
             }
             Effect::Bridge(id) => self.legs.bridge(id, &self.room, self.expecting.of_others()).await,
@@ -532,7 +533,8 @@ impl Menu {
     /// Lets the caller hear the menu's room, also where their call is not taken; false where that cannot be, and it rings
     /// for them.
     async fn sound_before_answer(&mut self) -> bool {
-        if !self.phone.now().has_sound() && self.phone.ring_early().await.is_err() {
+        if !self.phone.now().has_sound() && !self.phone.ring_early().await {
+            self.phone.ring().await;
             return false;
         }
         self.come_back().await;
