@@ -6,7 +6,6 @@
 //! for. It ends with its value, by its own process id, and its children with it.
 
 use std::{
-    net::UdpSocket,
     os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, Stdio},
@@ -16,7 +15,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::{interval, timeout};
 
-use crate::sipp::free_port;
+use crate::sipp::{free_port, is_listened_at};
 
 /// The program.
 const PROGRAM: &str = "/usr/sbin/kamailio";
@@ -92,7 +91,7 @@ impl Kamailio {
         let started = Self { child, folder };
         let listening = async {
             let mut looks = interval(LOOK_EVERY);
-            while UdpSocket::bind(("127.0.0.1", port.0)).is_ok() {
+            while !is_listened_at(port.0, false) {
                 looks.tick().await;
             }
         };

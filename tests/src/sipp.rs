@@ -7,6 +7,7 @@
 
 use std::{
     net::{TcpListener, UdpSocket},
+    ops::Range,
     path::{Path, PathBuf},
     process::Stdio,
     sync::atomic::{AtomicU32, Ordering},
@@ -25,6 +26,12 @@ const PATIENCE_S: u32 = 15;
 
 /// How often a file or a port is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Where ports for signalling are taken, and for anything else that is to listen later.
+const SIGNALLING: Range<u16> = 32_000..32_768;
+
+/// Where ports for sound and picture are taken.
+const MEDIA: Range<u16> = 11_000..19_000;
 
 /// How a scenario is run.
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +117,7 @@ impl Sipp {
         let mut run = Self::start(None, scenario, options);
         let listening = async {
             let mut looks = tokio::time::interval(LOOK_EVERY);
-            while is_free(run.port, options.is_tcp) {
+            while !is_listened_at(run.port, options.is_tcp) {
                 looks.tick().await;
                 assert!(run.child.try_wait().is_ok_and(|ended| ended.is_none()), "{}", run.story());
             }
@@ -256,36 +263,64 @@ fn scenarios() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/sipp")
 }
 
-/// A port that is free for datagrams and connections.
+/// A port that is free for datagrams and connections, and that the system gives to nobody who asks for any port: who is
+/// to have it may take it later.
 ///
 /// # Panics
 /// When the machine has none.
 pub fn free_port() -> u16 {
-    loop {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        let port = socket.local_addr().expect("a bound port").port();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    free_ports(&NEXT, SIGNALLING, 1, |port| {
+        UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok()
+    })
 }
 
-/// The first of the ports that a scenario's sound and picture take, none of which the system gives to anybody who asks
-/// for any port: nobody takes one between our look and sipp's.
+/// The first of the ports that a scenario's sound and picture take.
 fn free_media_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let number = std::process::id().wrapping_mul(31).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = 11_000 + (number % 2_000) as u16 * 4;
-        if (port..port + 4).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
-            return port;
-        }
-    }
+    free_ports(&NEXT, MEDIA, 4, |port| UdpSocket::bind(("127.0.0.1", port)).is_ok())
 }
 
-fn is_free(port: u16, is_tcp: bool) -> bool {
-    match is_tcp {
-        true => TcpListener::bind(("127.0.0.1", port)).is_ok(),
-        false => UdpSocket::bind(("127.0.0.1", port)).is_ok(),
+/// The first of so many ports in a row that are free. All lie below those that the system gives to anybody who asks for
+/// any port, and each process begins elsewhere: nobody takes one between our look and whoever is to have it.
+fn free_ports(next: &AtomicU32, range: Range<u16>, width: u16, is_free: impl Fn(u16) -> bool) -> u16 {
+    let rows = u32::from((range.end - range.start) / width);
+    let mut tried = (0..rows).map(|_| {
+        let number = std::process::id().wrapping_mul(31).wrapping_add(next.fetch_add(1, Ordering::Relaxed));
+        range.start + (number % rows) as u16 * width
+    });
+    tried.find(|first| (*first..first + width).all(&is_free)).expect("a free port")
+}
+
+/// Whether somebody listens at a port, as the system tells: who tries to bind it instead takes it from whoever is just
+/// about to.
+pub(crate) fn is_listened_at(port: u16, is_tcp: bool) -> bool {
+    let table = if is_tcp { "/proc/net/tcp" } else { "/proc/net/udp" };
+    let table = std::fs::read_to_string(table).expect("the system tells who listens");
+    let own = format!(":{port:04X}");
+    // A line each: its number, our address, theirs, and the state, of which 0A is listening.
+    table.lines().any(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let is_here = fields.next().is_some_and(|address| address.ends_with(&own));
+        is_here && (!is_tcp || fields.nth(1) == Some("0A"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_listens_is_seen_without_taking_the_port() {
+        let port = free_port();
+        assert!(SIGNALLING.contains(&port));
+        let datagrams = UdpSocket::bind(("127.0.0.1", port)).unwrap();
+        assert!(is_listened_at(port, false));
+        assert!(!is_listened_at(port, true));
+        drop(datagrams);
+        assert!(!is_listened_at(port, false));
+        let _connections = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        assert!(is_listened_at(port, true));
+        assert_ne!(free_port(), port);
     }
 }

@@ -37,6 +37,9 @@ const LEVEL: f32 = 0.25;
 /// Samples in a packet.
 const PACKET: usize = 160;
 
+/// How long somebody may take to take a call.
+const TAKEN_WITHIN: Duration = Duration::from_secs(20);
+
 /// A caller.
 pub struct Talker {
     wire: Wire,
@@ -93,11 +96,15 @@ impl Talker {
     }
 
     /// Calls somebody; what was answered.
+    ///
+    /// # Panics
+    /// When nothing is.
     pub async fn ask(&mut self, user: &str) -> Response {
         let body = self.side.offer().to_string();
         let headers = "Content-Type: application/sdp\r\n".to_owned();
         self.call = Ask { headers, body, ..Ask::new("INVITE", user) };
-        let answer = self.wire.ask(&self.call).await;
+        // Somebody may have to take it first.
+        let answer = self.wire.ask_within(&self.call, TAKEN_WITHIN).await.expect("an answer");
         self.call.to_tag = tag_of(&answer);
         answer
     }
@@ -141,11 +148,11 @@ impl Talker {
     /// # Panics
     /// When no handshake was agreed on, or it does not end.
     pub async fn shake(&mut self) -> Result<(), BadHandshake> {
-        let Protection::Dtls { fingerprint, is_client, .. } = self.agreed().protection.clone() else {
+        let Protection::Dtls { fingerprints, is_client, .. } = self.agreed().protection.clone() else {
             panic!("no handshake was agreed on: {:?}", self.agreed());
         };
         let to = self.remote();
-        let mut handshake = Handshake::new(&self.certificate, &fingerprint, is_client, now())?;
+        let mut handshake = Handshake::new(&self.certificate, &fingerprints, is_client, now())?;
         let mut datagram = [0; LONGEST_BYTES];
         let shaking = async {
             loop {

@@ -15,6 +15,7 @@ use tests::{
     listening::{Sound, compare},
     scripted::Local,
     server::{self as kit, Server, models_or_skip},
+    sipp::free_port,
     sounds::voice,
     spoken::Spoken,
 };
@@ -250,23 +251,47 @@ async fn a_call_is_recorded_once_both_pressed_the_key_and_not_while_one_dictates
     let ended = events.until("recording.ended").await.unwrap();
     assert_eq!(ended.last().unwrap()["state"], "finished", "{ended:?}");
 
-    let calls = Calls::of(&server);
-    let kept = calls.get("recordings").await["recordings"][0].clone();
-    let start_s = kept["start_s"].as_f64().unwrap();
-    let tracks = kept["tracks"].as_array().unwrap();
-    let names: Vec<_> = tracks.iter().map(|track| track["name"].as_str().unwrap()).collect();
-    assert!(["ada", "bob"].iter().all(|name| names.contains(name)), "{names:?}");
-    let of_ada = tracks.iter().find(|track| track["name"] == "ada").unwrap();
-    let folder = server.data_dir().join("recordings").join(kept["id"].as_str().unwrap());
-    let samples = wav(&folder.join(of_ada["file"].as_str().unwrap()));
-    let loudest = |from_s: f64, until_s: f64| {
-        let place = |at_s: f64| (((at_s - start_s).max(0.0) * samples.1) as usize).min(samples.0.len());
-        samples.0[place(from_s)..place(until_s)].iter().fold(0.0_f32, |loudest, sample| loudest.max(sample.abs()))
-    };
+    // Each has a file of their own.
+    let (of_ada, _of_bob) = (Kept::of(&server, "ada").await, Kept::of(&server, "bob").await);
     // What is on its way when it is paused lies on the edge.
-    let (before, dictated) = (loudest(start_s, paused_s - 0.5), loudest(paused_s + 0.5, resumed_s - 0.5));
-    let after = loudest(resumed_s + 0.5, resumed_s + 1.9);
+    let before = of_ada.loudest(0.0, paused_s - 0.5);
+    let dictated = of_ada.loudest(paused_s + 0.5, resumed_s - 0.5);
+    let after = of_ada.loudest(resumed_s + 0.5, resumed_s + 1.9);
     assert!(before > 0.05 && after > 0.05 && dictated < 0.001, "{before} {dictated} {after}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_a_program_began_holds_nobody_before_both_agreed_and_a_key_pauses_it() {
+    if let Err(why) = Baresip::installed() {
+        return println!("{why}");
+    }
+    let server = Server::start(with_telephone(&recorded("to = \"user:bob\"", ""))).unwrap();
+    let mut pair = Pair::talk(&server, voice(60.0, 3)).await;
+    let path = format!("rooms/{}/recordings", pair.room(&server).await);
+    let (status, begun) = Calls::of(&server).post(&path, &json!({})).await;
+    assert_eq!(status, 201, "{begun}");
+    let mut events = pair.events(&server).await;
+    events.until("recording.started").await.unwrap();
+    pair.ada.press("1").await;
+    pass(Duration::from_secs(3)).await;
+    pair.bob.press("1").await;
+    let mut agreed = Vec::new();
+    while agreed.len() < 2 {
+        let seen = events.until("participant.updated").await.unwrap();
+        if seen.last().unwrap()["consent"] == true {
+            agreed.push(at_s(&seen));
+        }
+    }
+    pass(Duration::from_secs(3)).await;
+    pair.bob.press("*").await;
+    let paused_s = at_s(&events.until("recording.paused").await.unwrap());
+    pair.hang_up().await;
+    events.until("recording.ended").await.unwrap();
+
+    let of_ada = Kept::of(&server, "ada").await;
+    // She pressed her key three seconds before Bob: none of them is kept.
+    let (before, after) = (of_ada.loudest(0.0, agreed[1] - 0.5), of_ada.loudest(agreed[1] + 0.5, paused_s - 0.5));
+    assert!(before < 0.001 && after > 0.05, "{before} {after}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -310,7 +335,11 @@ async fn a_spoken_yes_is_recorded_and_a_spoken_no_is_not() {
         Err(why) => return println!("{why}"),
     };
     for (answer, is_recorded) in [("Yes, I agree.", true), ("No, thank you.", false)] {
-        let config = recorded("to = \"scribe\"\nquestion = \"May we record this call?\"\nlanguage = \"en\"", "");
+        // A silence is a no as well, but one that comes later than this test waits.
+        let config = recorded(
+            "to = \"scribe\"\nquestion = \"May we record this call?\"\nlanguage = \"en\"",
+            "[recording.consent]\nwithin_s = 60\n",
+        );
         let server = Server::start(with_telephone(&config)).unwrap();
         // Again and again: the first that begins after the question counts.
         let once = [spoken.says("en", answer), vec![0.0; 2 * RATE_HZ as usize]].concat();
@@ -319,13 +348,19 @@ async fn a_spoken_yes_is_recorded_and_a_spoken_no_is_not() {
         ada.dial(&format!("sip:3@{}", server.sip())).await;
         ada.until("CALL_ESTABLISHED").await;
         let mut events = Socket::open(&format!("{}/api/rooms/r1/events?since=0", server.ws_url()), &[]).await.unwrap();
-        let decided = loop {
-            let seen = events.until("participant.updated").await.unwrap();
-            let update = seen.last().unwrap().clone();
-            if !update["consent"].is_null() {
-                break update;
+        let mut seen: Vec<Value> = Vec::new();
+        let deciding = async {
+            loop {
+                seen.extend(events.until("participant.updated").await.unwrap());
+                let update = seen.last().unwrap();
+                if !update["consent"].is_null() {
+                    return update.clone();
+                }
             }
         };
+        let decided = tokio::time::timeout(Duration::from_secs(40), deciding).await.expect("what she says is heard");
+        // A question that cannot be asked is a no, too, before anybody has said a word.
+        assert!(seen.iter().any(|event| event["type"] == "transcript.final"), "{seen:?}");
         assert_eq!((&decided["name"], &decided["consent"]), (&json!("ada"), &json!(is_recorded)), "{answer}");
         if is_recorded {
             events.until("recording.started").await.unwrap();
@@ -344,8 +379,8 @@ async fn an_application_in_flask_as_twilio_documents_it_holds_a_call_unchanged()
     if let Err(why) = Baresip::installed() {
         return println!("{why}");
     }
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
-    let port = free.port().to_string();
+    let port = free_port().to_string();
+    let free = format!("127.0.0.1:{port}");
     let started = tokio::task::spawn_blocking(move || clients::python_program("twilio_app.py", &[&port, TOKEN]));
     let Some(_application) = started.await.unwrap() else { return };
     let config = format!(
@@ -433,11 +468,16 @@ impl Pair {
         Self { ada, bob }
     }
 
-    /// What happens in their room.
-    async fn events(&self, server: &Server) -> Socket {
+    /// Their room.
+    async fn room(&self, server: &Server) -> String {
         let calls = Calls::of(server);
         let child = child(&calls, "in-progress").await;
-        let room = calls.until_so(&child, |call| !call["room"].is_null()).await["room"].as_str().unwrap().to_owned();
+        calls.until_so(&child, |call| !call["room"].is_null()).await["room"].as_str().unwrap().to_owned()
+    }
+
+    /// What happens in their room.
+    async fn events(&self, server: &Server) -> Socket {
+        let room = self.room(server).await;
         Socket::open(&format!("{}/api/rooms/{room}/events?since=0", server.ws_url()), &[]).await.unwrap()
     }
 
@@ -447,6 +487,32 @@ impl Pair {
             phone.until("CALL_CLOSED").await;
             phone.quit().await;
         }
+    }
+}
+
+/// What the only recording kept of one person.
+struct Kept {
+    samples: Vec<f32>,
+    rate_hz: f64,
+    start_s: f64,
+}
+
+impl Kept {
+    async fn of(server: &Server, name: &str) -> Self {
+        let kept = Calls::of(server).get("recordings").await["recordings"][0].clone();
+        let start_s = kept["start_s"].as_f64().unwrap();
+        let mut tracks = kept["tracks"].as_array().unwrap().iter();
+        let track = tracks.find(|track| track["name"] == name).unwrap_or_else(|| panic!("nothing of {name}: {kept}"));
+        let folder = server.data_dir().join("recordings").join(kept["id"].as_str().unwrap());
+        let (samples, rate_hz) = wav(&folder.join(track["file"].as_str().unwrap()));
+        Self { samples, rate_hz, start_s }
+    }
+
+    /// The loudest sample between two moments of the room.
+    fn loudest(&self, from_s: f64, until_s: f64) -> f32 {
+        let place = |at_s: f64| (((at_s - self.start_s).max(0.0) * self.rate_hz) as usize).min(self.samples.len());
+        let samples = &self.samples[place(from_s)..place(until_s)];
+        samples.iter().fold(0.0_f32, |loudest, sample| loudest.max(sample.abs()))
     }
 }
 

@@ -539,8 +539,8 @@ async fn a_caller_who_waits_in_a_queue_is_seen_there_and_sent_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flask_application_takes_our_webhooks_and_knows_a_call_by_its_cookie() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
-    let port = free.port().to_string();
+    let port = tests::sipp::free_port().to_string();
+    let free = format!("127.0.0.1:{port}");
     let started = tokio::task::spawn_blocking(move || clients::python_program("twilio_app.py", &[&port, TOKEN]));
     let Some(_application) = started.await.unwrap() else { return };
     server::models::tls::install();
