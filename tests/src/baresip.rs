@@ -271,7 +271,7 @@ fn write_files(folder: &Path, server: &str, port: u16, control: u16, options: &O
     let config = format!(
         "module_path {MODULES}\nmodule g711.so\nmodule aufile.so\nmodule sndfile.so\n{more}module_tmp uuid.so\n\
          module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n\
-         sip_listen 127.0.0.1:{port}\naudio_source aufile,{}\nsnd_path {}\nrtp_timeout 0\n{}",
+         sip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\naudio_source aufile,{}\nsnd_path {}\nrtp_timeout 0\n{}",
         says.display(),
         sound.display(),
         options.config

@@ -220,7 +220,11 @@ async fn a_refused_microphone_is_explained() {
     page.click("#mic").await;
     page.wait_for("!document.querySelector('#notice').hidden && document.querySelector('#notice').innerText.includes('Allow the microphone')", SOON).await;
     assert_eq!(page.evaluate("document.querySelector('#mic').getAttribute('aria-pressed')").await, "false");
-    assert_eq!(page.evaluate("document.querySelectorAll('.room').length").await, 0, "a room was opened for nothing");
+    assert_eq!(
+        page.evaluate("document.querySelectorAll('.room[data-room]').length").await,
+        0,
+        "a room was opened for nothing"
+    );
     page.close().await;
 }
 
