@@ -5,15 +5,13 @@ use std::{process::Stdio, time::Duration};
 
 use serde_json::{Value, json};
 use tests::{
-    baresip::{Baresip, Options},
+    baresip::{Baresip, Options, Sampled},
     calls::Calls,
     client::Socket,
     hook::Hook,
-    listening::Sound,
+    listening::{Sound, compare},
     server::{self, Server, binary},
     spoken::Spoken,
-    transcriber::Transcriber,
-    wer::word_error_rate,
 };
 
 const RATE_HZ: u32 = 8_000;
@@ -28,9 +26,7 @@ const MESSAGE: &str = "The quick brown fox jumps over the lazy dog.";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_for_a_voicemail_begins_after_its_beep() {
-    let (Some(spoken), Ok(mut transcriber)) = (parts(), Transcriber::load()) else {
-        return println!("skipped: no telephone, no voice or no recognizer");
-    };
+    let Some(spoken) = parts() else { return };
     let greeting = [silence(600), spoken.says("en", MAILBOX), silence(700), sine(1_000.0, 400)].concat();
     let greeting_s = greeting.len() as f64 / f64::from(RATE_HZ);
     let server = Server::start(with_account()).unwrap();
@@ -54,9 +50,11 @@ async fn a_message_for_a_voicemail_begins_after_its_beep() {
         began_s > greeting_s - 0.2 && began_s < greeting_s + 2.0,
         "said at {began_s:.2} s, beep until {greeting_s:.2} s"
     );
-    let text = transcriber.text(Sound { samples: &heard.samples, rate_hz: heard.rate_hz });
-    let rate = word_error_rate(MESSAGE, &text);
-    assert!(rate < 0.4, "{rate:.2}: {text}");
+    // Compared with what the command says, not by a recognizer, which hears a synthetic voice now so and now otherwise.
+    let said = crate::telephone::spoken(MESSAGE);
+    let hearing = compare(sound(&said), sound(&heard)).unwrap();
+    assert!(hearing.likeness > 0.9, "{hearing:?}");
+    assert!(hearing.breaks().next().is_none(), "{hearing:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,4 +223,8 @@ fn silence(ms: u32) -> Vec<f32> {
 fn sine(hz: f32, ms: u32) -> Vec<f32> {
     let step = std::f32::consts::TAU * hz / RATE_HZ as f32;
     (0..ms * RATE_HZ / 1_000).map(|n| 0.25 * (n as f32 * step).sin()).collect()
+}
+
+fn sound(sampled: &Sampled) -> Sound<'_> {
+    Sound { samples: &sampled.samples, rate_hz: sampled.rate_hz }
 }

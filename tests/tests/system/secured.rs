@@ -4,7 +4,7 @@
 //! What counts is what was heard: a real telephone's sound is compared with what the other said, a caller's tone is looked
 //! for at the other end.
 
-use std::{f32::consts::TAU, fs, time::Duration};
+use std::{fs, time::Duration};
 
 use media::webrtc::handshake::{BadHandshake, Certificate};
 use serde_json::json;
@@ -195,46 +195,6 @@ async fn whoever_shows_another_certificate_than_was_named_is_hung_up_on_and_told
         }
     }
     Calls::of(&server).none().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_caller_who_shakes_hands_only_when_the_call_is_taken_is_connected_though_there_is_early_sound() {
-    if let Err(why) = Baresip::installed() {
-        return println!("{why}");
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let page = folder.path().join("dial.xml");
-    let server = start(&format!("[[numbers]]\nnumber = \"7\"\nto = \"ivr:{}\"\n", page.display()));
-    let account = ";regint=0;answermode=early".to_owned();
-    let tone = |n: usize| 0.5 * (TAU * HIGH_HZ * n as f32 / 8_000.0).sin();
-    let says: Vec<f32> = (0..8_000 * 40).map(tone).collect();
-    let mut bob = Baresip::start(&server.sip(), Options { user: "bob", account, says, ..Options::default() }).await;
-    let dial = format!("<Dial answerOnBridge=\"true\"><Sip>sip:bob@127.0.0.1:{}</Sip></Dial>", bob.port());
-    fs::write(&page, format!("<Response>{dial}</Response>")).unwrap();
-    let certificate = Certificate::generate().unwrap();
-    let mut caller = Talker::new(&server.sip(), by_dtls(certificate.fingerprint()), certificate, 1).await;
-    let calls = Calls::of(&server);
-    let taking = async {
-        let mut looks = tokio::time::interval(Duration::from_millis(50));
-        loop {
-            looks.tick().await;
-            let all = calls.get("calls").await;
-            let mut all = all["calls"].as_array().unwrap().iter();
-            if all.any(|call| call["direction"] == "outbound" && call["status"] == "ringing") {
-                return bob.accept().await;
-            }
-        }
-    };
-    // The keys for what bob's telephone plays meanwhile are waited for in vain, but not for long.
-    tokio::join!(caller.dial("7"), taking);
-    caller.shake().await.unwrap();
-    caller.say(LOW_HZ, Duration::from_secs(2)).await;
-    let heard = caller.say(LOW_HZ, Duration::from_secs(3)).await;
-    assert!(is_heard(&heard, HIGH_HZ), "bob is not heard: {} samples", heard.len());
-    caller.hang_up().await;
-    bob.until("CALL_CLOSED").await;
-    bob.quit().await;
-    calls.none().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -225,7 +225,7 @@ fn has_voice() -> bool {
 }
 
 /// `text` in the voice that a call has, by the command.
-fn spoken(text: &str) -> Sampled {
+pub(crate) fn spoken(text: &str) -> Sampled {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("spoken.wav");
     let speak = Command::new(server::binary()).args(["speak", "--lang", "en", "--out"]).arg(&path).arg(text).output();
