@@ -22,7 +22,7 @@ use super::{
     date::{self, Dated},
     found::{Found, Subject},
     names::Names,
-    sentence::{Sentence, render},
+    sentence::{Sentence, render, written},
     tokens::{Stop, Token},
 };
 
@@ -233,19 +233,15 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Tokens as written, without a capital of their own at the beginning.
+/// Tokens as written, with a capital at the beginning only where the speaker's word has one.
 fn plain(tokens: &[&Token]) -> String {
-    let mut text = render(tokens.iter().copied());
-    if let Some(first) = tokens.first()
-        && !first.capital
-    {
-        text.replace_range(..first.text.len().min(text.len()), &first.text);
-    }
-    text
+    let tokens_as_written = tokens.iter().copied();
+    if tokens.first().is_some_and(|first| first.capital) { render(tokens_as_written) } else { written(tokens_as_written) }
 }
 
 /// "The report" in the middle of a sentence is "the report".
 fn uncapitalised_article(text: &str) -> String {
-    let first = text.split(' ').next().unwrap_or_default().to_lowercase();
-    if DETERMINERS.contains(&first.as_str()) { first.clone() + &text[first.len()..] } else { text.to_owned() }
+    let (first, rest) = text.split_at(text.find(' ').unwrap_or(text.len()));
+    let first = first.to_lowercase();
+    if DETERMINERS.contains(&first.as_str()) { first + rest } else { text.to_owned() }
 }

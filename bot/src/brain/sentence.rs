@@ -81,6 +81,11 @@ impl Sentence {
 
 /// `tokens` as they were written, with their inner punctuation and a capital at the beginning.
 pub(super) fn render<'a>(tokens: impl IntoIterator<Item = &'a Token>) -> String {
+    capitalised(&written(tokens))
+}
+
+/// `tokens` as they were written, with their inner punctuation.
+pub(super) fn written<'a>(tokens: impl IntoIterator<Item = &'a Token>) -> String {
     let mut text = String::new();
     let mut stop = Stop::None;
     for token in tokens {
@@ -99,7 +104,7 @@ pub(super) fn render<'a>(tokens: impl IntoIterator<Item = &'a Token>) -> String 
         text.push_str(&token.text);
         stop = token.stop;
     }
-    capitalised(&text)
+    text
 }
 
 /// `text` with an upper case first letter.
