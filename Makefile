@@ -1,9 +1,14 @@
 # Two commands matter: `make run` starts the server, `make test` proves it. The rest is for those who change it.
 
 HARMONY := target/release/harmony
+
+# Properties are tried with the same values each time, so that a change fails for what it changed and for nothing else.
+# `make properties` tries others, many more of them.
+PROPERTIES_SEED := 20261130
+CASES ?= 4000
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
-.PHONY: run build test check bench load fuzz help
+.PHONY: run build test properties check bench load fuzz help
 
 help:
 	@echo "make run     install what is missing, build, fetch the models, serve on loopback"
@@ -11,6 +16,7 @@ help:
 	@echo "make check   format, lints, licences, documentation"
 	@echo "make bench   speed, with budgets: pass or miss"
 	@echo "make load    what an echo call costs here; ARGS='--calls 200 --seconds 60' for more of them"
+	@echo "make properties  try every property with other values; CASES=20000 for more of them"
 	@echo "make fuzz    look for bytes that break something: T=rtp (needs a nightly compiler and cargo-fuzz)"
 
 run: build
@@ -22,6 +28,7 @@ build:
 	@scripts/packages build
 	@cargo build --release --package server
 
+test: export PROPTEST_RNG_SEED = $(PROPERTIES_SEED)
 test:
 	@scripts/packages build test
 	@cargo build --package server
@@ -33,6 +40,11 @@ else
 	@echo "cargo-nextest is not installed: cargo test runs the same tests, more slowly"
 	@cargo test --workspace --no-fail-fast --all-targets
 endif
+
+# What it finds becomes a test with its cure; the values are printed.
+properties:
+	@scripts/packages build
+	@PROPTEST_CASES=$(CASES) cargo test --workspace --exclude tests --quiet
 
 check:
 	@scripts/packages build
