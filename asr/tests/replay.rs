@@ -28,13 +28,13 @@ fn streams_heard_at_once_are_heard_again_to_the_same_events() {
     let options = Options { workers: 2, streams_max: 8 };
     let ears = Ears::start(Arc::new(moonshine), silero(), options).expect("the ears start");
 
-    let mut running = Vec::new();
+    let (mut speaking, mut hearing) = (Vec::new(), Vec::new());
     for (index, sound) in sounds.into_iter().enumerate() {
         let config = StreamConfig { live: index != 1, partials: index != 2, ..StreamConfig::default() };
         let (mut input, mut events) = ears.open_noted(config, Some(&journal)).expect("a place");
         let track = events.track().expect("a noted stream has a track");
         // At some forty times the speed of speech, in pieces that fit no window.
-        running.push(thread::spawn(move || {
+        speaking.push(thread::spawn(move || {
             let sound = &sound[..sound.len().min(20 * 16_000)];
             for (count, piece) in sound.chunks(700).enumerate() {
                 input.push_blocking(piece).expect("the stream is open");
@@ -44,15 +44,16 @@ fn streams_heard_at_once_are_heard_again_to_the_same_events() {
                 thread::park_timeout(std::time::Duration::from_millis(1));
             }
         }));
-        let heard = thread::spawn(move || (track, std::iter::from_fn(|| events.next_blocking()).collect::<Vec<_>>()));
-        running.push(thread::spawn(move || drop(heard.join().map(|heard| LIVE.lock().expect("whole").push(heard)))));
+        let all = move || (track, std::iter::from_fn(|| events.next_blocking()).collect::<Vec<_>>());
+        hearing.push(thread::spawn(all));
     }
-    running.into_iter().for_each(|thread| thread.join().expect("no thread panics"));
+    speaking.into_iter().for_each(|thread| thread.join().expect("no speaker panics"));
+    let heard: Vec<_> = hearing.into_iter().map(|thread| thread.join().expect("no reader panics")).collect();
     assert!(journal.is_complete());
     drop(journal);
 
     let again = hear_again(&folder.path().join("r1").join(FILE_NAME), &library, silero());
-    for (track, live) in LIVE.lock().expect("whole").drain(..) {
+    for (track, live) in heard {
         let again = &again[&track];
         assert!(live.iter().any(|event| matches!(event, Event::Final { words, .. } if words.len() > 3)), "{live:?}");
         assert_eq!(without_partials(&live), without_partials(again), "track {track}");
@@ -63,8 +64,6 @@ fn streams_heard_at_once_are_heard_again_to_the_same_events() {
         }
     }
 }
-
-static LIVE: std::sync::Mutex<Vec<(u32, Vec<Event>)>> = std::sync::Mutex::new(Vec::new());
 
 fn without_partials(events: &[Event]) -> Vec<&Event> {
     events.iter().filter(|event| !matches!(event, Event::Partial { .. })).collect()

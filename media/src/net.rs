@@ -1,10 +1,10 @@
 //! The UDP shell of RTP: sockets for legs, one thread that receives for all of them, and sending without waiting.
 //!
-//! `net-0` waits for any socket, stamps each datagram with the time it came, drops a stranger's, and pushes the
-//! rest into the leg's ring; it decides nothing else. The engine sends by itself through a [`Sender`], which never
-//! waits and never tries again. Control code opens a [`Line`], learns its ports, and tells it where the peer is; what
-//! is told reaches the thread through a list that it empties before it reads on. A line that is dropped closes
-//! its sockets as soon as the leg is gone too.
+//! `net-0` waits for any socket, reads what it holds, stamps all that it reads in a row with the time of the first read,
+//! drops a stranger's, and pushes the rest into the leg's ring; it decides nothing else. The engine sends by itself
+//! through a [`Sender`], which never waits and never tries again. Control code opens a [`Line`], learns its ports, and
+//! tells it where the peer is; what is told reaches the thread through a list, which it works off in the round in which
+//! it is woken for it. A line that is dropped closes its sockets as soon as the leg is gone too.
 
 mod address;
 mod gate;

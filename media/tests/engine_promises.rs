@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::{
+    any::Any,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -102,6 +103,30 @@ fn a_panicking_node_is_muted_and_reported_and_the_room_lives() {
     // It stays mute when the room changes, and takes no orders.
     graph.add(Mixer::new(FORMAT, 0));
     bench.send(Command::Rebuild { room: ROOM, schedule: Box::new(graph.build().unwrap()) });
+    bench.send(Command::Tell { room: ROOM, node: bad, control: Control::Stop });
+    bench.tick();
+    assert!(bench.reports().contains(&Report::Refused { room: ROOM, why: Refusal::NoSuchNode }));
+}
+
+#[test]
+fn a_node_that_panics_as_it_takes_over_is_muted_and_reported_and_the_shard_lives() {
+    let mut bench = Bench::new();
+    let mut graph = Graph::new();
+    let good = graph.add(PanicsAt { tick: usize::MAX, ticks: 0 });
+    let (probe, heard) = Probe::new(FORMAT);
+    let probe = graph.add(probe);
+    graph.chain(&[good, probe]).unwrap();
+    bench.open(&mut graph);
+    bench.tick();
+    let bad = graph.replace(good, Box::new(PanicsTakingOver)).unwrap();
+    graph.chain(&[bad, probe]).unwrap();
+    bench.send(Command::Rebuild { room: ROOM, schedule: Box::new(graph.build().unwrap()) });
+    bench.tick();
+    bench.tick();
+    let heard = heard.lock().unwrap().clone();
+    assert_eq!(heard, [[0.5_f32; 80], [0.0; 80], [0.0; 80]].concat(), "mute from the first");
+    let panics = |report: &&Report| matches!(report, Report::Node { node, event: Event::Panicked, .. } if *node == bad);
+    assert_eq!(bench.reports().iter().filter(panics).count(), 1);
     bench.send(Command::Tell { room: ROOM, node: bad, control: Control::Stop });
     bench.tick();
     assert!(bench.reports().contains(&Report::Refused { room: ROOM, why: Refusal::NoSuchNode }));
@@ -370,6 +395,24 @@ impl Node for PanicsAt {
         assert!(self.ticks < self.tick, "as the test demands");
         self.ticks += 1;
         Status::Sounding
+    }
+}
+
+/// Would sound, had it not panicked before.
+struct PanicsTakingOver;
+
+impl Node for PanicsTakingOver {
+    fn ports(&self) -> Ports {
+        Ports::source(FORMAT)
+    }
+
+    fn process(&mut self, _: &mut Tick<'_>, _: &Inputs<'_>, outputs: &mut Outputs<'_>) -> Status {
+        outputs.samples(0).fill(0.5);
+        Status::Sounding
+    }
+
+    fn succeed(&mut self, before: &mut dyn Any) {
+        assert!(!before.is::<PanicsAt>(), "as the test demands");
     }
 }
 

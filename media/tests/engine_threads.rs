@@ -11,9 +11,10 @@ use std::{
 
 use media::{
     engine::{
+        TICK,
         command::Command,
         report::{Refusal, Report},
-        tick::Engine,
+        tick::{Engine, Reports},
     },
     graph::{
         build::Graph,
@@ -44,7 +45,7 @@ async fn control_waits_when_it_is_ahead_and_no_order_is_lost() {
     }
     let mut refused = Vec::new();
     while refused.len() < 512 {
-        let report = tokio::time::timeout(PATIENCE, reports[0].next()).await.unwrap();
+        let report = tokio::time::timeout(PATIENCE, next(&mut reports[0])).await.unwrap();
         if let Some(Report::Refused { room, why: Refusal::NoSuchRoom }) = report {
             refused.push(room.0 / 2);
         }
@@ -56,8 +57,23 @@ async fn control_waits_when_it_is_ahead_and_no_order_is_lost() {
 async fn reports_end_when_the_engine_is_dropped() {
     let (engine, mut reports) = Engine::start(1).unwrap();
     drop(engine);
-    let last = async { while reports[0].next().await.is_some() {} };
+    let last = async { while next(&mut reports[0]).await.is_some() {} };
     tokio::time::timeout(PATIENCE, last).await.unwrap();
+}
+
+/// The next report, looked for once a tick; nothing once the shard is gone.
+async fn next(reports: &mut Reports) -> Option<Report> {
+    let mut ticks = tokio::time::interval(TICK);
+    loop {
+        let is_last = reports.is_last();
+        if let Some(report) = reports.poll() {
+            return Some(report);
+        }
+        if is_last {
+            return None;
+        }
+        ticks.tick().await;
+    }
 }
 
 #[test]

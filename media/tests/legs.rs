@@ -194,13 +194,18 @@ async fn a_leg_whose_transport_reports_sends_no_rtcp() {
     let mut call =
         at_ends(|ssrc| LegSpec { rtcp: false, ..spec(Codec::Pcmu, ssrc) }, tone(8_000, 1.0), Weather::default());
     let mut datagram = [0; LONGEST_BYTES];
-    for _ in 0..2_000 {
+    let mut sent = 0;
+    // Far longer than until the first report of a leg that writes them itself.
+    for tick in 0..2_000 {
         let end = &mut call.ends[0];
-        end.schedule.as_mut().unwrap().tick(media::time::MediaTime::ZERO, some_instant());
+        let at = media::time::MediaTime::from_millis(tick * 10);
+        end.schedule.as_mut().unwrap().tick(at, some_instant());
         while let Some(length) = end.sent(&mut datagram) {
             assert!(!is_rtcp(&datagram[..length]));
+            sent += 1;
         }
     }
+    assert_eq!(sent, 1_000, "packets of sound in 20 s");
     call.ends[0].schedule = None;
     assert_eq!(call.ends[0].sent(&mut datagram), None);
 }

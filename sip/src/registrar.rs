@@ -162,7 +162,8 @@ impl Registrar {
     }
 
     /// Users who are somewhere, and at how many telephones.
-    pub fn registered(&self, now: Instant) -> impl Iterator<Item = (&str, usize)> {
+    #[cfg(test)]
+    pub(crate) fn registered(&self, now: Instant) -> impl Iterator<Item = (&str, usize)> {
         self.bindings.iter().filter_map(move |(user, bindings)| {
             let count = bindings.iter().filter(|binding| now < binding.expires_at).count();
             (count > 0).then_some((user.as_str(), count))

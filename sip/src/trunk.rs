@@ -227,11 +227,6 @@ impl Trunk {
         self.health.iter().any(Health::is_up)
     }
 
-    /// Each server and whether it is up.
-    pub fn servers(&self) -> impl Iterator<Item = (&Uri, bool)> {
-        self.config.servers.iter().zip(self.health.iter().map(Health::is_up))
-    }
-
     /// How our registration fares, where there is one.
     pub fn registration(&self) -> Option<registration::Status> {
         self.registration.as_ref().map(Registration::status)

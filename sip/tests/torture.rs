@@ -14,12 +14,14 @@ use sip::{
     validate::{Rules, Verdict, judge},
 };
 
+const SKIPPED: &str = "skipped: no torture messages beside the checkout";
+
 /// What the endpoint decides: content that it does not take.
 const ENDPOINTS: [&str; 2] = ["rfc4475/invut.dat", "rfc4475/sdp01.dat"];
 
 #[test]
 fn torture_is_judged_as_the_rfcs_say() {
-    let Some(cases) = cases() else { return };
+    let Some(cases) = cases() else { return println!("{SKIPPED}") };
     assert_eq!(cases.len(), 62);
     let mut wrong = Vec::new();
     for case in &cases {
@@ -43,7 +45,8 @@ fn torture_is_judged_as_the_rfcs_say() {
 
 #[test]
 fn what_is_accepted_is_the_same_when_it_is_printed_and_read_again() {
-    for case in cases().unwrap_or_default() {
+    let Some(cases) = cases() else { return println!("{SKIPPED}") };
+    for case in cases {
         if let Ok(message) = parse_datagram(&case.bytes) {
             assert_eq!(parse_datagram(&message.to_bytes()), Ok(message), "{}", case.file);
         }
@@ -52,7 +55,7 @@ fn what_is_accepted_is_the_same_when_it_is_printed_and_read_again() {
 
 #[test]
 fn torture_says_what_the_rfcs_say() {
-    let Some(cases) = cases() else { return };
+    let Some(cases) = cases() else { return println!("{SKIPPED}") };
     let message = |file: &str| {
         let case = cases.iter().find(|case| case.file == format!("rfc4475/{file}.dat")).unwrap();
         parse_datagram(&case.bytes).unwrap()

@@ -1,8 +1,8 @@
 //! What is to be said: text, and the marks of SSML that change how it is said.
 //!
-//! Plain values. Whoever reads a markup language builds them; the `parse` functions here take the attribute values
-//! of SSML 1.1 as its authors write them and never fail: what is not understood changes nothing. Nesting and length
-//! are bounded by [`Utterance::check`], which [`crate::worker`] asks before anything is spoken.
+//! Plain values. Whoever reads a markup language builds them; [`SayAs::parse`] takes the attribute values of `say-as`
+//! as its authors write them and never fails. Nesting and length are bounded by [`Utterance::check`], which
+//! [`crate::worker`] asks before anything is spoken.
 
 use std::time::Duration;
 
@@ -112,18 +112,6 @@ pub enum Emphasis {
     Reduced,
 }
 
-impl Emphasis {
-    /// The value of `level`; no value and an unknown one are `moderate`, as the standard has it.
-    pub fn parse(level: Option<&str>) -> Self {
-        match level.map(str::trim) {
-            Some("strong") => Self::Strong,
-            Some("none") => Self::None,
-            Some("reduced") => Self::Reduced,
-            _ => Self::Moderate,
-        }
-    }
-}
-
 /// Speed, pitch and loudness, each relative to what surrounds it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prosody {
@@ -142,19 +130,6 @@ impl Default for Prosody {
 }
 
 impl Prosody {
-    /// The values of `rate`, `pitch` and `volume`: the standard's words, percentages, semitones (`+2st`), decibels.
-    pub fn parse(rate: Option<&str>, pitch: Option<&str>, volume: Option<&str>) -> Self {
-        let known = |value: Option<f32>, or: f32| value.filter(|v| !v.is_nan()).unwrap_or(or);
-        Self {
-            rate: known(rate.and_then(|value| rate_of(value.trim())), 1.0).clamp(0.3, 3.0),
-            pitch: known(pitch.and_then(|value| pitch_of(value.trim())), 1.0).clamp(0.5, 2.0),
-            volume_db: match known(volume.and_then(|value| volume_of(value.trim())), 0.0) {
-                f32::NEG_INFINITY => f32::NEG_INFINITY,
-                db => db.clamp(-30.0, 10.0),
-            },
-        }
-    }
-
     /// This within `outer`: factors multiply, decibels add.
     pub fn within(self, outer: Self) -> Self {
         Self {
@@ -252,83 +227,6 @@ impl DateOrder {
     }
 }
 
-/// The values of `time` and `strength` of a break; without any it is what a comma has.
-pub fn break_of(time: Option<&str>, strength: Option<&str>) -> Duration {
-    let timed = time.map(str::trim).and_then(|time| {
-        let (number, unit_s) = match time.strip_suffix("ms") {
-            Some(number) => (number, 0.001),
-            None => (time.strip_suffix('s')?, 1.0),
-        };
-        let seconds = number.trim().parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0)? * unit_s;
-        Some(Duration::from_secs_f64(seconds.min(BREAK_MAX.as_secs_f64())))
-    });
-    timed.unwrap_or_else(|| {
-        Duration::from_millis(match strength.map(str::trim) {
-            Some("none") => 0,
-            Some("x-weak") => 100,
-            Some("weak") => 200,
-            Some("strong") => 750,
-            Some("x-strong") => 1_200,
-            _ => 400,
-        })
-    })
-}
-
-fn rate_of(value: &str) -> Option<f32> {
-    Some(match value {
-        "x-slow" => 0.5,
-        "slow" => 0.75,
-        "medium" | "default" => 1.0,
-        "fast" => 1.35,
-        "x-fast" => 1.8,
-        _ => match value.strip_suffix('%') {
-            Some(percent) => factor(percent)?,
-            None => value.parse().ok()?,
-        },
-    })
-}
-
-fn pitch_of(value: &str) -> Option<f32> {
-    Some(match value {
-        "x-low" => 0.7,
-        "low" => 0.85,
-        "medium" | "default" => 1.0,
-        "high" => 1.2,
-        "x-high" => 1.4,
-        _ => match (value.strip_suffix('%'), value.strip_suffix("st")) {
-            (Some(percent), _) => relative(percent)?,
-            (None, Some(semitones)) => (semitones.trim().parse::<f32>().ok()? / 12.0).exp2(),
-            (None, None) => return None,
-        },
-    })
-}
-
-fn volume_of(value: &str) -> Option<f32> {
-    Some(match value {
-        "silent" => f32::NEG_INFINITY,
-        "x-soft" => -12.0,
-        "soft" => -6.0,
-        "medium" | "default" => 0.0,
-        "loud" => 4.0,
-        "x-loud" => 8.0,
-        _ => match (value.strip_suffix("dB"), value.strip_suffix('%')) {
-            (Some(db), _) => db.trim().parse().ok()?,
-            (None, Some(percent)) => 20.0 * relative(percent)?.max(0.001).log10(),
-            (None, None) => return None,
-        },
-    })
-}
-
-/// A percentage with a sign is a change, one without is the whole.
-fn factor(percent: &str) -> Option<f32> {
-    if percent.starts_with(['+', '-']) { relative(percent) } else { Some(percent.trim().parse::<f32>().ok()? / 100.0) }
-}
-
-/// A percentage that is always a change.
-fn relative(percent: &str) -> Option<f32> {
-    Some(1.0 + percent.trim().parse::<f32>().ok()? / 100.0)
-}
-
 #[derive(Default)]
 struct Count {
     chars: usize,
@@ -376,33 +274,7 @@ impl Count {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    #[test]
-    fn breaks_are_read_as_their_authors_write_them() {
-        let ms = |time, strength| break_of(time, strength).as_millis();
-        assert_eq!(ms(Some("500ms"), None), 500);
-        assert_eq!(ms(Some("1.5s"), None), 1_500);
-        assert_eq!(ms(Some(" 2s "), Some("none")), 2_000);
-        assert_eq!(ms(None, Some("strong")), 750);
-        assert_eq!(ms(None, None), 400);
-        assert_eq!(ms(Some("3 hours"), None), 400);
-        assert_eq!(ms(Some("99999999999s"), None), 10_000);
-        assert_eq!(ms(Some("-1s"), None), 400);
-        assert_eq!(ms(Some("NaNs"), None), 400);
-    }
-
-    #[test]
-    fn prosody_understands_words_percentages_semitones_and_decibels() {
-        let parsed = Prosody::parse(Some("80%"), Some("+12st"), Some("-6dB"));
-        assert_eq!(parsed, Prosody { rate: 0.8, pitch: 2.0, volume_db: -6.0 });
-        assert_eq!(Prosody::parse(Some("+20%"), Some("-10%"), Some("x-loud")).rate, 1.2);
-        assert_eq!(Prosody::parse(Some("slow"), Some("high"), Some("silent")).volume_db, f32::NEG_INFINITY);
-        assert_eq!(Prosody::parse(Some("quickly"), Some("200 Hz"), None), Prosody::default());
-        assert_eq!(Prosody::parse(Some("NaN"), Some("NaN%"), Some("NaNdB")), Prosody::default());
-    }
 
     #[test]
     fn say_as_knows_the_names_that_twilio_and_amazon_use() {
@@ -422,16 +294,5 @@ mod tests {
         assert_eq!(Utterance { voice, pieces: many }.check(), Err(TooMuch::Pieces));
         let deep = (0..DEPTH_MAX).fold(Piece::Text("x".into()), |inner, _| Piece::Sentence(vec![inner]));
         assert_eq!(Utterance { voice, pieces: vec![deep] }.check(), Err(TooMuch::Depth));
-    }
-
-    proptest! {
-        #[test]
-        fn no_attribute_makes_a_number_that_is_none(value in "\\PC{0,12}", unit in "(%|st|dB|ms|s|)") {
-            let value = format!("{value}{unit}");
-            let Prosody { rate, pitch, volume_db } = Prosody::parse(Some(&value), Some(&value), Some(&value));
-            prop_assert!((0.3..=3.0).contains(&rate) && (0.5..=2.0).contains(&pitch));
-            prop_assert!(volume_db == f32::NEG_INFINITY || (-30.0..=10.0).contains(&volume_db));
-            prop_assert!(break_of(Some(&value), Some(&value)) <= BREAK_MAX);
-        }
     }
 }

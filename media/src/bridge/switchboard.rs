@@ -120,7 +120,6 @@ impl Switchboard {
         let line = Arc::new(Line {
             room,
             epoch,
-            rate_hz,
             exchange: Arc::clone(&self.0),
             desk: self.0.engine.shard_of(room),
             state: Mutex::new(State {
@@ -263,16 +262,6 @@ impl Hand {
 pub struct Bridge(Arc<Line>);
 
 impl Bridge {
-    /// Whose it is.
-    pub fn room(&self) -> RoomId {
-        self.0.room
-    }
-
-    /// The rate that it mixes at.
-    pub fn rate_hz(&self) -> u32 {
-        self.0.rate_hz
-    }
-
     /// Zero of its timeline.
     pub fn epoch(&self) -> Epoch {
         self.0.epoch
@@ -319,7 +308,6 @@ impl Bridge {
 pub(super) struct Line {
     room: RoomId,
     epoch: Epoch,
-    rate_hz: u32,
     exchange: Arc<Exchange>,
     /// Index of its shard.
     desk: usize,

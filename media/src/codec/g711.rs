@@ -5,6 +5,8 @@
 
 use std::sync::LazyLock;
 
+use super::pcm::to_i16;
+
 /// What mu-law adds to a magnitude so that its octaves begin at powers of two.
 const MU_BIAS: i32 = 0x84;
 
@@ -31,9 +33,7 @@ impl Law {
 
     /// The byte that stands for `sample`, clipped to [-1, 1].
     pub fn encode(self, sample: f32) -> u8 {
-        let scaled = sample * 32_768.0;
-        // Rounded by hand: `round` is a call for each sample in code that runs on every x86-64.
-        let linear = i32::from((scaled + 0.5_f32.copysign(scaled)) as i16);
+        let linear = i32::from(to_i16(sample));
         match self {
             Self::Mu => mu_byte(linear),
             Self::A => a_byte(linear),

@@ -5,8 +5,7 @@
 //! over what was sent, so both know it. Whole-number arithmetic exactly as the recommendation writes it, under
 //! its own names for the blocks. No allocation, no clock.
 
-/// Bytes of a millisecond.
-pub const BYTES_PER_MS: usize = 8;
+use super::pcm::to_i16;
 
 /// The filters that part and join the halves (table 11 of the recommendation), every second tap; the other half
 /// is the same backwards.
@@ -78,7 +77,7 @@ impl Encoder {
     pub fn encode(&mut self, samples: &[f32], out: &mut [u8]) -> usize {
         let pairs = samples.as_chunks::<2>().0;
         for (byte, [first, second]) in out.iter_mut().zip(pairs) {
-            *byte = self.byte(pcm(*first), pcm(*second));
+            *byte = self.byte(to_i16(*first).into(), to_i16(*second).into());
         }
         pairs.len().min(out.len())
     }
@@ -116,11 +115,6 @@ impl Decoder {
         let (odd, even) = self.mirror.push(low + high, low - high);
         [saturate(even >> 11), saturate(odd >> 11)]
     }
-}
-
-/// The sample as the recommendation counts, with 16 bits; not a number is silence.
-fn pcm(sample: f32) -> i32 {
-    i32::from((sample * 32_768.0).round() as i16)
 }
 
 fn saturate(value: i32) -> i32 {

@@ -1,12 +1,14 @@
 //! L16: samples of 16 bits, big end first (RFC 3551 section 4.5.11). No state, no allocation.
 
+use super::pcm::to_i16;
+
 /// Encodes samples in [-1, 1] to the front of `out`; how many bytes that were. What `out` has no room for is left
 /// out, and not a number is silence.
 pub fn encode(samples: &[f32], out: &mut [u8]) -> usize {
     let pairs = out.as_chunks_mut::<2>().0;
     let encoded = pairs.len().min(samples.len());
     for (bytes, sample) in pairs.iter_mut().zip(samples) {
-        *bytes = ((sample * 32_768.0).round() as i16).to_be_bytes();
+        *bytes = to_i16(*sample).to_be_bytes();
     }
     2 * encoded
 }

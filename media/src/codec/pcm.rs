@@ -113,11 +113,31 @@ pub(crate) fn sound(sample: f32) -> f32 {
     if sample.is_finite() { sample.clamp(-1.0, 1.0) } else { 0.0 }
 }
 
+/// The nearest sample of 16 bits, clipped; not a number is silence.
+pub(super) fn to_i16(sample: f32) -> i16 {
+    let scaled = sample * 32_768.0;
+    // Rounded by hand: `round` is a call for each sample in code that runs on every x86-64. The last number before a half,
+    // since with a half what lies just before one would be rounded up.
+    (scaled + 0.499_999_97_f32.copysign(scaled)) as i16
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn samples_are_rounded_as_by_the_standard_library() {
+        let round = |sample: f32| (sample * 32_768.0).round() as i16;
+        for half in -70_000_i32..=70_000 {
+            let sample = half as f32 / 65_536.0;
+            for sample in [sample.next_down(), sample, sample.next_up()] {
+                assert_eq!(to_i16(sample), round(sample), "{sample}");
+            }
+        }
+        assert_eq!([f32::NAN, f32::INFINITY, f32::NEG_INFINITY].map(to_i16), [0, i16::MAX, i16::MIN]);
+    }
 
     const FORMATS: [SampleFormat; 8] = [
         SampleFormat::U8,

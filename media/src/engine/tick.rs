@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::interval;
 
 use crate::{
     engine::{Garbage, Shard, TICK, command::Command, report::Report, shard, warm_up},
@@ -169,22 +169,6 @@ impl Reports {
     /// Whether the shard is gone: what waits is the last there will be.
     pub fn is_last(&self) -> bool {
         self.0.is_abandoned()
-    }
-
-    /// Waits for the next report, looking once a tick; nothing once the shard is gone.
-    pub async fn next(&mut self) -> Option<Report> {
-        let mut ticks = interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let is_last = self.0.is_abandoned();
-            if let Some(report) = self.0.pop() {
-                return Some(report);
-            }
-            if is_last {
-                return None;
-            }
-            ticks.tick().await;
-        }
     }
 }
 

@@ -172,10 +172,15 @@ impl Schedule {
         }
         for slot in &mut self.slots {
             let before = slot.succeeds.take().and_then(|id| old.slots.binary_search_by_key(&id, |slot| slot.id).ok());
-            if let (Some(node), Some(before)) =
-                (&mut slot.node, before.and_then(|index| old.slots[index].node.as_mut()))
-            {
-                node.succeed(&mut **before as &mut dyn Any);
+            let before = before.and_then(|index| old.slots[index].node.as_mut());
+            let (Some(node), Some(before)) = (&mut slot.node, before) else { continue };
+            // What it leaves half done in the other goes with that one.
+            let taken_over = catch_unwind(AssertUnwindSafe(|| node.succeed(&mut **before as &mut dyn Any)));
+            if let Err(payload) = taken_over {
+                slot.panic = Some(payload);
+                if self.events.len() < self.events.capacity() {
+                    self.events.push((slot.id, Event::Panicked));
+                }
             }
         }
         self.events_dropped += old.events_dropped;

@@ -45,12 +45,6 @@ impl Put {
         put
     }
 
-    /// Adds bytes without a length: the last thing in a body.
-    pub fn rest(mut self, bytes: &[u8]) -> Self {
-        self.0.extend_from_slice(bytes);
-        self
-    }
-
     /// Adds samples without a count, bit for bit: the last thing in a body.
     pub fn samples(mut self, samples: &[f32]) -> Self {
         self.0.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));

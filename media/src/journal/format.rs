@@ -64,8 +64,6 @@ kinds! {
     EarsHeard = 17;
     /// Input: something else that happened to a stream of the ears.
     EarsTold = 18;
-    /// Input: the graph's plan for one leg (JSON).
-    LegJoined = 32;
     /// Input: an order to the graph (JSON).
     GraphTold = 33;
     /// Input: when the engine did what it was ordered.
@@ -281,11 +279,6 @@ impl<R: Read> Reader<R> {
     /// Whether it ended without being closed: the process died, or the file was cut.
     pub fn was_cut(&self) -> bool {
         self.end == Some(End::Cut)
-    }
-
-    /// Where the next block begins, in bytes from the file's beginning.
-    pub fn position(&self) -> u64 {
-        self.at
     }
 
     /// Reads the next block; false when there is no whole one.

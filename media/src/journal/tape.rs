@@ -1,7 +1,7 @@
 //! The engine's way into a journal: a ring of bytes that a real-time thread writes without waiting or allocating.
 //!
-//! Each writer has a tape of its own. A record that does not fit is dropped whole and counted; the writer thread
-//! puts the count into the journal, so that a replay stops there rather than play something else.
+//! Each room has one, in its schedule, for all its nodes. A record that does not fit is dropped whole and counted; the
+//! writer thread puts the count into the journal, so that a replay stops there rather than play something else.
 
 use std::{
     collections::VecDeque,
@@ -18,13 +18,14 @@ use ringbuf::{
 
 use super::format::Kind;
 
-/// Bytes of one tape: a second of a hundred legs. When it is full, new records are dropped. It costs its memory only
-/// where inputs are recorded.
+/// Bytes of one tape: a second of sixty legs of PCMU, with 17 KB/s each, or of five mouths at 48 kHz, with 195 KB/s each;
+/// it is emptied ten times as often. When it is full, new records are dropped. It costs its memory only where inputs are
+/// recorded.
 const TAPE_BYTES: usize = 1 << 20;
 
 const HEAD: usize = 9;
 
-/// The writing end, which lives in a node on an engine's thread.
+/// The writing end, which lives in a schedule on an engine's thread.
 pub struct Tape {
     ring: Option<HeapProd<u8>>,
     dropped: Arc<AtomicU64>,

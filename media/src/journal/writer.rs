@@ -130,7 +130,7 @@ impl Journal {
         }
     }
 
-    /// A tape for a node on an engine's thread.
+    /// A tape for the schedule of a room on an engine's thread.
     pub fn tape(&self) -> Tape {
         let (tape, reader) = tape();
         match self.to.try_send(Message::Tape(reader)) {
@@ -150,11 +150,6 @@ impl Journal {
     /// Nanoseconds since the call began; zero for what was before.
     pub fn nanos(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.shared.began).as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    /// Where it is.
-    pub fn folder(&self) -> &Path {
-        &self.shared.folder
     }
 
     /// Whether nothing was dropped or failed so far.

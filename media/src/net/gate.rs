@@ -236,8 +236,8 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Whether nobody out there has this address: who says to be there comes from another.
-/// Whether an address is one of those that mean something only behind a translator of addresses.
+/// Whether nobody out there has this address, since it means something only behind a translator of addresses: who says to be
+/// there comes from another.
 pub fn is_behind_translator(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {

@@ -130,7 +130,7 @@ impl Listening {
         let [rtp, rtcp] = std::mem::take(&mut self.chosen);
         for (chosen, is_rtcp_socket) in [(rtp, false), (rtcp, true)] {
             if let Some(from) = chosen {
-                self.found(from, is_rtcp_socket, true);
+                self.found(from, is_rtcp_socket);
             }
         }
         self.begin();
@@ -156,11 +156,8 @@ impl Listening {
         shaking.bell.ring();
     }
 
-    /// A check that is the far end's came from `from`.
-    fn found(&mut self, from: SocketAddr, is_rtcp_socket: bool, is_chosen: bool) {
-        if !is_chosen {
-            return;
-        }
+    /// The far end chose to be at `from`.
+    fn found(&mut self, from: SocketAddr, is_rtcp_socket: bool) {
         let Some([rtp, rtcp]) = &mut self.gates else {
             self.chosen[usize::from(is_rtcp_socket)] = Some(from);
             return;
@@ -189,7 +186,8 @@ impl Listening {
         if let Some(lite) = self.lite.as_mut().filter(|_| is_stun(datagram)) {
             let answered = answer_check(lite, wiring, from, is_rtcp_socket, datagram);
             return match answered {
-                Some(is_chosen) => self.found(from, is_rtcp_socket, is_chosen),
+                Some(true) => self.found(from, is_rtcp_socket),
+                Some(false) => {}
                 None => count(&wiring.strangers),
             };
         }

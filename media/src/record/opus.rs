@@ -2,7 +2,7 @@
 //!
 //! Pure but for libopus: samples go in, bytes of whole pages come out, nothing is opened or waited for. Silence
 //! is cheap: after half a second of it the encoder has settled, and its last packet is repeated without
-//! encoding anything, so an hour of silence takes milliseconds and 1 MB.
+//! encoding anything, so an hour of silence takes 1 MB and little work.
 //!
 //! Source: RFC 7845.
 

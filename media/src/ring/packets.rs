@@ -74,11 +74,6 @@ impl PacketWriter {
     pub fn not_taken(&self) -> u64 {
         self.not_taken
     }
-
-    /// Whether the reader is gone, so that nobody will take what is put in.
-    pub fn is_abandoned(&self) -> bool {
-        self.heads.is_abandoned()
-    }
 }
 
 /// The end that takes datagrams out.

@@ -53,12 +53,11 @@ pub struct Health {
 }
 
 /// What was sent so far; both wrap, as RTCP says them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sent {
-    /// Packets.
-    pub packets: u32,
-    /// Bytes of payload.
-    pub bytes: u32,
+#[derive(Clone, Copy, Default)]
+struct Sent {
+    packets: u32,
+    /// Of payload.
+    bytes: u32,
 }
 
 /// Both halves of one end, of a stream that ticks by `clock` both ways.
@@ -122,6 +121,9 @@ mod tests {
         let at = |ms| MediaTime::from_millis(ms);
         assert!(here.sending.is_report_due(at(10_000)));
         let length = here.sending.report(at(10_000), ntp(10_000), &mut bytes).unwrap();
+        let said = Compound::parse(&bytes[..length]).unwrap().next();
+        let Some(Rtcp::SenderReport { sent, .. }) = said else { panic!("it has sent") };
+        assert_eq!((sent.packets, sent.bytes), (500, 80_000));
         assert!(!here.sending.is_report_due(at(12_499)) && here.sending.is_report_due(at(17_501)));
         there.hearing.hear_rtcp(&bytes[..length], at(10_030), ntp(10_030)).unwrap();
         let length = there.sending.report(at(10_500), ntp(10_500), &mut bytes).unwrap();
@@ -131,7 +133,6 @@ mod tests {
         let round_trip = health.round_trip.unwrap().as_secs_f64();
         assert!((round_trip - 0.060).abs() < 0.001, "{round_trip} s");
         assert!((health.far_loss.unwrap() - 0.1).abs() < 0.01);
-        assert_eq!(here.sending.sent(), Sent { packets: 500, bytes: 80_000 });
         assert!((here.sending.far_loss().unwrap() - 0.1).abs() < 0.01);
         assert_eq!(health.heard.lost(), 0);
         assert_eq!(there.hearing.health().heard.lost(), 49, "the last loss is not missed yet");

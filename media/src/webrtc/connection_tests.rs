@@ -146,7 +146,7 @@ fn sound_and_texts_pass_both_ways() {
 }
 
 #[test]
-fn reports_of_the_leg_go_through_and_those_of_the_caller_reach_it() {
+fn reports_of_the_leg_leave_at_once_and_sealed_and_sound_passes_after_them() {
     let mut call = Call::new(Wants::ALL, Some(7));
     call.run(Duration::from_secs(2));
     // A sender report about the caller, and our name, as a leg writes them.
@@ -160,7 +160,7 @@ fn reports_of_the_leg_go_through_and_those_of_the_caller_reach_it() {
     assert_eq!(to, caller());
     assert_eq!(sent[1], 200, "it is RTCP, of which SRTP leaves the kind to be read");
     assert!(sent.len() >= report.len() + 10, "and sealed: {} bytes", sent.len());
-    // Sound, so that the caller has something to report on.
+    // The caller writes no reports of its own: none are looked for here.
     for seq in 0..50 {
         call.connection.say(call.now, &packet(seq, 7, b"sound"));
         call.line.say(call.now, seq, u32::from(seq) * 960, b"sound");

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Body, CallId, OfferBy, ReferId, RequestId, TransactionId};
+use super::{Body, CallId, ReferId, RequestId, TransactionId};
 use crate::{
     message::{NameAddr, Request, Response, Uri},
     transport::{Protocol, Source, Target},
@@ -212,15 +212,6 @@ pub enum OfferedBy {
     Prack,
     /// A reliable provisional response or the 2xx to our INVITE, which had none.
     Response,
-}
-
-impl From<OfferedBy> for OfferBy {
-    fn from(by: OfferedBy) -> Self {
-        match by {
-            OfferedBy::Invite | OfferedBy::Response => Self::Invite,
-            OfferedBy::Update | OfferedBy::Prack => Self::Update,
-        }
-    }
 }
 
 /// Why a call ended.

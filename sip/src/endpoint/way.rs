@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use media::net::is_behind_translator;
+
 use super::{Failure, HostPort, config::Config, input::ContactUser};
 use crate::{
     message::{NameAddr, Request, Scheme, Uri, Via},
@@ -78,18 +80,7 @@ pub(super) fn is_behind_nat(contact: &Uri, via: Option<&Via>, came_from: IpAddr)
 }
 
 fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => {
-            let [first, second, ..] = address.octets();
-            address.is_private()
-                || address.is_link_local()
-                || address.is_loopback()
-                || address == Ipv4Addr::UNSPECIFIED
-                // Shared by a provider's customers (RFC 6598).
-                || (first == 100 && (64..128).contains(&second))
-        }
-        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local(),
-    }
+    is_behind_translator(address) || address.is_loopback() || address == IpAddr::V4(Ipv4Addr::UNSPECIFIED)
 }
 
 /// Our Via for a message to a target.

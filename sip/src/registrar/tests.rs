@@ -214,8 +214,7 @@ fn users_are_told_apart_by_what_their_escapes_stand_for() {
         ("sip:alice@other.example", None),
         ("tel:+4930123456", None),
     ] {
-        // A dot at the end of a host is no host that the parser takes in a URI's beginning; skip what it refuses.
-        let Ok(parsed) = uri.parse::<Uri>() else { continue };
+        let parsed: Uri = uri.parse().unwrap();
         assert_eq!(registrar.user_of(&parsed).as_deref(), user, "{uri}");
     }
 }

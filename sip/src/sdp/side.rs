@@ -88,7 +88,8 @@ impl Side {
     }
 
     /// From now on we are elsewhere.
-    pub fn move_to(&mut self, local: Local) {
+    #[cfg(test)]
+    pub(crate) fn move_to(&mut self, local: Local) {
         self.local = local;
     }
 

@@ -47,7 +47,6 @@ fn when_no_server_is_up_all_are_tried_rather_than_none() {
     }
     assert!(!kit.trunk.is_up());
     assert_eq!(kit.trunk.order(), [0, 1]);
-    assert!(kit.trunk.servers().all(|(_, is_up)| !is_up));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sip::{
     endpoint::{CallEvent, CallId, Command, Config, Ended, SessionTimer},
-    message::{Headers, Message, Request},
+    message::{Message, Request},
     transport::{Protocol, Target},
 };
 
@@ -186,5 +186,4 @@ fn a_refresh_that_collides_with_an_offer_is_none_of_anybodys_business() {
     assert!(world.events(ALICE, alice).is_empty());
     world.run(Duration::from_secs(500));
     assert!(world.events(BOB, bob).is_empty(), "still up");
-    let _ = Headers::new();
 }

@@ -63,7 +63,15 @@ impl Cadence {
     /// A run is over.
     pub(super) fn ended(&mut self, run: Run) -> Option<Heard> {
         let heard = match run.kind {
-            Kind::Quiet => self.pause_ended(run.ms()),
+            Kind::Quiet => {
+                if !BEAT_PAUSE_MS.contains(&run.ms()) {
+                    self.beats = 0;
+                }
+                if run.ms() > 100 {
+                    self.risen = 0;
+                }
+                None
+            }
             Kind::Other => {
                 // What is shorter than a syllable is a click on the line.
                 if run.ms() > 60 {
@@ -134,16 +142,6 @@ impl Cadence {
             }
             _ => None,
         }
-    }
-
-    fn pause_ended(&mut self, ms: u32) -> Option<Heard> {
-        if !BEAT_PAUSE_MS.contains(&ms) {
-            self.beats = 0;
-        }
-        if ms > 100 {
-            self.risen = 0;
-        }
-        None
     }
 
     fn single_ended(&mut self, hz: f32, ms: u32) -> Option<Heard> {

@@ -1,4 +1,4 @@
-//! How a call goes, in the graph: a sink that hears it, and a source that is overheard on its way.
+//! How a call goes, in the graph: a source that is overheard on its way.
 //!
 //! A leg that was called has one source; [`Overheard`] stands in its place, passes everything on, and reports what
 //! [`crate::dsp::progress`] makes of it. To a journal it is the source that it holds, so that a replay hears the same.
@@ -8,34 +8,10 @@ use std::{any::Any, mem::swap};
 use crate::{
     dsp::progress::Progress,
     graph::{
-        node::{Content, Control, Event, Inputs, Node, Outputs, Ports, Status, Tick, mono, samples_per_tick},
+        node::{Content, Control, Event, Inputs, Node, Outputs, Ports, Status, Tick, samples_per_tick},
         notes::Described,
     },
 };
-
-/// One input, nothing out.
-pub struct ProgressDetector {
-    rate_hz: u32,
-    progress: Progress,
-}
-
-impl ProgressDetector {
-    /// A detector at `rate_hz`.
-    pub fn new(rate_hz: u32) -> Self {
-        Self { rate_hz, progress: Progress::new(rate_hz) }
-    }
-}
-
-impl Node for ProgressDetector {
-    fn ports(&self) -> Ports {
-        Ports::sink(mono(self.rate_hz))
-    }
-
-    fn process(&mut self, tick: &mut Tick<'_>, inputs: &Inputs<'_>, _: &mut Outputs<'_>) -> Status {
-        self.progress.hear(inputs.samples(0), |heard| tick.report(Event::Progress(heard)));
-        Status::Silent
-    }
-}
 
 /// A source, overheard: its ports, its sound, its reports, and those of call progress.
 pub struct Overheard<N> {
@@ -107,7 +83,10 @@ mod tests {
             progress::Heard,
             tone::{Generator, Region, Tone},
         },
-        graph::nodes::{harness::Harness, tone::TonePlayer},
+        graph::{
+            node::mono,
+            nodes::{harness::Harness, tone::TonePlayer},
+        },
     };
 
     #[test]
@@ -170,18 +149,5 @@ mod tests {
         let mut third = Harness::new(Overheard::new(Says::default()));
         third.node.succeed(&mut Says(rings));
         assert_eq!(third.run(300), sound);
-    }
-
-    #[test]
-    fn a_sink_hears_the_same() {
-        let mut player = Harness::new(TonePlayer::new(8_000));
-        player.control(Control::Play(Tone::Beep));
-        let sound = player.run(100);
-        let mut detector = Harness::new(ProgressDetector::new(8_000));
-        detector.feed(&sound);
-        let [Event::Progress(Heard::Tone), Event::Progress(Heard::Beep { hz, ms })] = detector.events[..] else {
-            panic!("{:?}", detector.events)
-        };
-        assert!((990..=1_010).contains(&hz) && (350..=450).contains(&ms), "{hz} Hz, {ms} ms");
     }
 }

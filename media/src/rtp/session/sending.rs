@@ -92,11 +92,6 @@ impl Sending {
         }
     }
 
-    /// What was sent.
-    pub fn sent(&self) -> Sent {
-        self.sent
-    }
-
     /// The share of our packets that the far end missed between its last two reports, 0 to 1; `None` until it
     /// reported on us.
     pub fn far_loss(&self) -> Option<f32> {

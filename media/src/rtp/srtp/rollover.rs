@@ -64,10 +64,14 @@ impl Rollover {
         let Ok(index) = u32::try_from(index) else { return };
         let word = u64::from(ssrc) << 32 | u64::from(index);
         for place in &self.0.sources {
-            let there = match place.compare_exchange(0, word, Relaxed, Relaxed) {
-                Ok(_) => return,
-                Err(there) => there,
-            };
+            let mut there = place.load(Relaxed);
+            if there == 0 {
+                match place.compare_exchange(0, word, Relaxed, Relaxed) {
+                    Ok(_) => return,
+                    // Another was faster.
+                    Err(taken) => there = taken,
+                }
+            }
             if of(there) == ssrc {
                 // Never back: another may have come further meanwhile.
                 place.fetch_max(word, Relaxed);
