@@ -9,7 +9,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -101,6 +101,25 @@ struct Shared {
     latest: watch::Sender<Latest>,
     desks: Mutex<Vec<Arc<Desk>>>,
     desk_changed: Notify,
+    /// Those who will come back to it: see [`RoomHandle::hold`].
+    holds: AtomicUsize,
+}
+
+impl Shared {
+    fn is_needed(&self) -> bool {
+        self.holds.load(Ordering::Acquire) > 0 || !lock(&self.room).participants().is_empty()
+    }
+}
+
+/// Keeps a room open while nobody is in it; dropping it lets go.
+pub struct Hold(RoomHandle);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.0.holds.fetch_sub(1, Ordering::AcqRel);
+        // The actor looks again whether anybody needs the room.
+        self.0.0.desk_changed.notify_one();
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +164,7 @@ pub fn open(opening: Opening) -> (RoomHandle, Actor) {
         latest,
         desks: Mutex::new(Vec::new()),
         desk_changed: Notify::new(),
+        holds: AtomicUsize::new(0),
     });
     let conversation = Conversation::new(opening.call_date, opening.journal);
     let actor = Actor { shared: shared.clone(), inbox, conversation, empty_since: opening.epoch.instant };
@@ -241,6 +261,17 @@ impl RoomHandle {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Summarise { reply }).await?;
         answer.await.map_err(|_| Closed)
+    }
+
+    /// Keeps the room open from now on, whether or not anybody is in it: for whoever will come back.
+    pub fn hold(&self) -> Hold {
+        self.0.holds.fetch_add(1, Ordering::AcqRel);
+        Hold(self.clone())
+    }
+
+    /// Whether somebody is in it, or will come back.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.0.is_needed()
     }
 
     /// Closes the room: everybody leaves, the summary is published, readers come to the end.
@@ -405,7 +436,7 @@ impl Actor {
     }
 
     async fn wait(&mut self) -> Wake {
-        let is_empty = lock(&self.shared.room).participants().is_empty();
+        let is_empty = !self.shared.is_needed();
         let abandoned_at = tokio::time::Instant::from_std(self.empty_since + EMPTY_FOR);
         // Cancel-safe: a received command is returned at once, a notification is only a reason to look.
         tokio::select! {

@@ -445,6 +445,9 @@ mod tests {
             RoomEvent::RecordingResumed { recording: id.clone() },
             RoomEvent::RecordingEnded { recording: id.clone(), state: "failed".into(), why: Some("disk full".into()) },
             RoomEvent::RecordingEnded { recording: id.clone(), state: "finished".into(), why: None },
+            RoomEvent::CallRinging { call: id.clone(), direction: Direction::Inbound },
+            RoomEvent::CallAnswered { call: id.clone(), direction: Direction::Outbound },
+            RoomEvent::CallEnded { call: id.clone(), why: "no_answer".into(), duration: Duration::from_millis(61_250) },
             RoomEvent::CallAnsweredBy {
                 call: id.clone(),
                 who: Class::MachineVoicemail,

@@ -4,7 +4,8 @@
 //! machine that finds action items, decisions and questions in it, and [`event`] what clients see of it all.
 //! [`ivr`] is the voice menu: another pure machine, which holds one telephone call and does what a TwiML
 //! application says; [`consent`] asks those in a call whether it may be recorded.
-//! Nothing here knows whether words came from a telephone, a browser or a file, nor how events are sent.
+//! Whether words came from a telephone, a browser or a file makes no difference here: how somebody came, their
+//! [`participant::Kind`], is only passed on. Nor does anything here know how events are sent.
 
 pub mod actor;
 pub mod answering;

@@ -114,7 +114,7 @@ impl Registry {
     ) -> Result<(RoomHandle, Actor), Full> {
         self.rooms.retain(|_, room| room.is_open());
         if self.rooms.len() >= self.rooms_max {
-            let empty = self.rooms.iter().find(|(_, room)| room.read(|room| room.participants().is_empty()));
+            let empty = self.rooms.iter().find(|(_, room)| !room.is_needed());
             let id = empty.map(|(id, _)| *id).ok_or(Full(self.rooms_max))?;
             if let Some(room) = self.rooms.remove(&id) {
                 room.abandon();

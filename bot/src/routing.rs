@@ -2,8 +2,9 @@
 //!
 //! [`Table`] says what answers a number, for whom; [`dialling::Dialling`] what may be dialled out, how often and for
 //! how much; [`trunk::Trunks`] how many calls a trunk carries; [`guard::Guard`] who is not answered at all, having
-//! tried too many numbers. All of it is pure: told the time, and in plain values, so that it cannot tell a
-//! telephone from a browser. Whoever holds the sockets asks here and does what the answer says.
+//! tried too many numbers. All of it is pure: told the time, and in plain values; of SIP it knows the
+//! statuses that say a refusal ([`dialling::Refusal::status`]). Whoever holds the sockets asks here and does what the
+//! answer says.
 
 pub mod destination;
 pub mod dialling;

@@ -1,7 +1,7 @@
 //! What webhooks are told: the vendor's parameters, by its names and in its order.
 //!
-//! Pure: facts in, [`Params`] out. The machine uses most of these; those of conferences, and of calls that never came to
-//! have a machine, are for whoever holds them.
+//! Pure: facts in, [`Params`] out. The machine uses most of these; those of calls that never came to have a machine
+//! are for whoever holds them.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use super::{
     call::{CallFacts, CallStatus, ProgressEvents},
     input::Standing,
-    notice::Code,
     private::Private,
     twiml::AudioTrack,
     webhook::Params,
@@ -282,12 +281,6 @@ pub fn transcription(
         }
     }
     params
-}
-
-/// Adds why the document before could not be used, for the fallback address.
-pub fn add_error(params: &mut Params, code: Code, url: &str) {
-    params.push("ErrorCode", code.to_string());
-    params.push("ErrorUrl", url);
 }
 
 /// Whole seconds, as the vendor counts them.

@@ -204,13 +204,6 @@ pub struct Words {
     pub hints: Vec<String>,
     /// Whether words that may still change are wanted.
     pub partials: bool,
-    /// Whether the recognizer's own end of a sentence is wanted quickly (`speechTimeout="auto"`), or the machine
-    /// counts pauses itself and sentences are to be cut as late as can be.
-    pub quick_ends: bool,
-    /// Whether words that offend are masked.
-    pub profanity_filter: bool,
-    /// A model that the application asked for.
-    pub model: Option<String>,
 }
 
 /// What is recorded, and how.

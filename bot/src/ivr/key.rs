@@ -83,11 +83,6 @@ impl KeySet {
         text.chars().try_fold(Self::NONE, |set, sign| Some(Self(set.0 | 1 << Self::place(Key::from_char(sign)?)?)))
     }
 
-    /// The set of one key.
-    pub fn of(key: Key) -> Self {
-        Self::place(key).map_or(Self::NONE, |place| Self(1 << place))
-    }
-
     /// Whether `key` is in it.
     pub fn contains(self, key: Key) -> bool {
         Self::place(key).is_some_and(|place| self.0 & (1 << place) != 0)

@@ -1,18 +1,15 @@
 //! `X-Twilio-Signature`: proof that a request comes from whoever knows the account's token.
 //!
 //! For a form it is the base64 of HMAC-SHA1 over the whole address followed by every parameter, sorted by name, name and
-//! value joined without anything between. A `GET` has its parameters in the address already. For other bodies the
-//! address carries `bodySHA256`, and only the address is signed. Comparing takes as long for a wrong signature as for
-//! a right one.
+//! value joined without anything between. A `GET` has its parameters in the address already. Comparing takes as
+//! long for a wrong signature as for a right one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use url::Url;
 
 /// The header that carries it.
 pub const HEADER: &str = "X-Twilio-Signature";
@@ -20,14 +17,6 @@ pub const HEADER: &str = "X-Twilio-Signature";
 /// The signature of a request to `url` with the form `params`; without any for a `GET` or a WebSocket.
 pub fn sign<'a>(token: &str, url: &str, params: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     STANDARD.encode(digest(token, url, &sorted(params)))
-}
-
-/// The address and the signature of a request whose `body` is no form.
-pub fn sign_body(token: &str, url: &Url, body: &[u8]) -> (Url, String) {
-    let mut url = url.clone();
-    url.query_pairs_mut().append_pair(BODY_HASH, &body_hash(body));
-    let signature = sign(token, url.as_str(), []);
-    (url, signature)
 }
 
 /// Whether `signature` is that of a request to `url` with the form `params`.
@@ -52,18 +41,6 @@ pub fn verify<'a>(
     })
 }
 
-/// Whether `signature` is that of a request to `url`, whose `bodySHA256` is that of `body`.
-pub fn verify_body(token: &str, url: &str, body: &[u8], signature: &str) -> bool {
-    let hash = Url::parse(url).ok().and_then(|url| {
-        let mut pairs = url.query_pairs();
-        pairs.find(|(name, _)| name == BODY_HASH).map(|(_, hash)| hash.into_owned())
-    });
-    let is_body = hash.is_some_and(|hash| bool::from(body_hash(body).as_bytes().ct_eq(hash.to_lowercase().as_bytes())));
-    verify(token, url, [], signature) & is_body
-}
-
-const BODY_HASH: &str = "bodySHA256";
-
 type Sorted<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
 /// Values of a name that stands several times are sorted too, and one that repeats counts once.
@@ -83,10 +60,6 @@ fn digest(token: &str, url: &str, params: &Sorted<'_>) -> [u8; 20] {
         mac.update(value.as_bytes());
     }
     mac.finalize().into_bytes().into()
-}
-
-fn body_hash(body: &[u8]) -> String {
-    Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Parts an address into what stands before and after its host and port.

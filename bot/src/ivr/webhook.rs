@@ -62,18 +62,6 @@ impl Params {
         let known = self.0.iter().map(|(name, value)| (*name, value.as_str()));
         known.chain(self.1.iter().map(|(name, value)| (name.as_str(), value.as_str())))
     }
-
-    /// The body of a `POST`: `application/x-www-form-urlencoded`.
-    pub fn to_form(&self) -> String {
-        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(self.iter()).finish()
-    }
-
-    /// The address of a `GET`: `url` with the parameters after those it has.
-    pub fn onto(&self, url: &Url) -> Url {
-        let mut url = url.clone();
-        url.query_pairs_mut().extend_pairs(self.iter());
-        url
-    }
 }
 
 impl fmt::Debug for Params {

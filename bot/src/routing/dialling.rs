@@ -314,11 +314,6 @@ impl Dialling {
         }
     }
 
-    /// The rules that are kept.
-    pub fn rules(&self) -> &Rules {
-        &self.rules
-    }
-
     /// Asks to dial. `parties` is the number as the caller dialled it and, where it is rewritten, as it goes to the
     /// trunk: every reading that is a number of the world must be allowed. `caller` is who pays in the end: a user,
     /// a trunk, an address.
@@ -389,12 +384,14 @@ impl Dialling {
     }
 
     /// How many calls are running.
-    pub fn running(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn running(&self) -> usize {
         self.running.len()
     }
 
     /// What the calls of the last 24 hours cost, running ones as far as they are paid for.
-    pub fn spent(&mut self, now: Instant) -> Money {
+    #[cfg(test)]
+    pub(crate) fn spent(&mut self, now: Instant) -> Money {
         let held = self.running.values().fold(0_u64, |sum, running| sum.saturating_add(running.held().micros));
         Money { micros: self.spent.sum(now).saturating_add(held) }
     }

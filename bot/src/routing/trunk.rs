@@ -61,13 +61,6 @@ impl Trunks {
         self.0.iter().find(|(_, load)| holds(load)).map(|(name, _)| name.as_str())
     }
 
-    /// Where a trunk's calls come from, when its names were looked up anew.
-    pub fn comes_from(&mut self, trunk: &str, sources: Vec<Network>) {
-        if let Some(load) = self.0.get_mut(trunk) {
-            load.sources = sources;
-        }
-    }
-
     /// Takes a place for a call, in either direction.
     ///
     /// # Errors
@@ -125,7 +118,7 @@ mod tests {
     #[test]
     fn calls_belong_to_the_trunk_from_whose_network_they_come() {
         let networks = |text: &str| vec![text.parse().unwrap()];
-        let mut trunks = Trunks::new(
+        let trunks = Trunks::new(
             [
                 ("berlin".to_owned(), limits(1, 1), networks("192.0.2.0/24")),
                 ("paris".to_owned(), limits(1, 1), networks("2001:db8::/32")),
@@ -135,9 +128,6 @@ mod tests {
         assert_eq!(trunks.by_source("192.0.2.9".parse().unwrap()), Some("berlin"));
         assert_eq!(trunks.by_source("2001:db8::5".parse().unwrap()), Some("paris"));
         assert_eq!(trunks.by_source("192.0.3.9".parse().unwrap()), None);
-        trunks.comes_from("berlin", networks("192.0.3.9"));
-        assert_eq!(trunks.by_source("192.0.3.9".parse().unwrap()), Some("berlin"));
-        assert_eq!(trunks.by_source("192.0.2.9".parse().unwrap()), None);
     }
 
     fn limits(calls_at_once: u32, calls_per_second: u32) -> Limits {

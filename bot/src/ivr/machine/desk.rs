@@ -39,8 +39,8 @@ pub(super) struct Desk {
     pub(super) began: Instant,
     /// When the call was taken; `None` while it rings.
     pub(super) answered_at: Option<Instant>,
-    /// When and how the call ended.
-    pub(super) ended: Option<(Instant, CallStatus)>,
+    /// How the call ended; `None` while it lasts.
+    pub(super) ended: Option<CallStatus>,
     /// Keys that were pressed before anybody asked for them.
     pub(super) typed: VecDeque<Key>,
     pub(super) recordings: Recordings,
@@ -98,7 +98,7 @@ impl Desk {
 
     pub(super) fn status(&self) -> CallStatus {
         match (self.ended, self.answered_at) {
-            (Some((_, status)), _) => status,
+            (Some(status), _) => status,
             (None, Some(_)) => CallStatus::InProgress,
             (None, None) => CallStatus::Ringing,
         }

@@ -72,7 +72,7 @@ impl Machine {
     pub(super) fn end_of_document(&mut self, now: Instant, at: usize) {
         match &self.frames[at].kind {
             Kind::Main if self.desk.role == Role::Whisper => {
-                self.desk.ended = Some((now, self.desk.status()));
+                self.desk.ended = Some(self.desk.status());
                 self.frames.clear();
                 self.desk.stop_all_recordings(now);
                 self.desk.stop_all_taps(now);

@@ -399,14 +399,8 @@ impl Gathering {
         }
         let id = ListenId(desk.fresh());
         let language = self.gather.language.clone().or_else(|| desk.rules.language.clone());
-        let words = Words {
-            language: language.filter(|language| language != "multi"),
-            hints: self.expected(),
-            partials: true,
-            quick_ends: self.gather.speech_timeout == SpeechTimeout::Auto,
-            profanity_filter: self.gather.profanity_filter,
-            model: self.gather.speech_model.clone(),
-        };
+        let words =
+            Words { language: language.filter(|language| language != "multi"), hints: self.expected(), partials: true };
         self.listening = Some(id);
         desk.emit(Effect::Listen { id, to: Listening::Words(words) });
     }

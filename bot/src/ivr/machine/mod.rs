@@ -360,7 +360,7 @@ impl Machine {
             return;
         }
         // Callbacks of what ends with the call already say how the call ended.
-        self.desk.ended = Some((now, status));
+        self.desk.ended = Some(status);
         self.abandon_all(now, true);
         self.desk.stop_all_recordings(now);
         self.desk.stop_all_taps(now);

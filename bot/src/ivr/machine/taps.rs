@@ -12,7 +12,7 @@ use crate::ivr::{
     webhook::Endpoint,
 };
 
-/// The most streams and transcriptions of one call at a time: four each, as the vendor has it.
+/// The most streams and transcriptions of one call at a time, eight together: as many as with the vendor's four each.
 const MOST: usize = 8;
 
 /// All streams and transcriptions of a call.

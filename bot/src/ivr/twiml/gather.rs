@@ -46,10 +46,6 @@ pub struct Gather {
     pub partial_results: Option<Link>,
     /// Whether `action` is asked when nothing came in.
     pub action_on_empty_result: bool,
-    /// Whether words that offend are masked; passed on to the recognizer.
-    pub profanity_filter: bool,
-    /// The model that the application names; passed on to the recognizer.
-    pub speech_model: Option<String>,
     /// What keys and words mean. Ours: sent as the parameter `Choice`, so that a file can go on without a program.
     pub choices: Vec<Choice>,
     /// What is played meanwhile.
@@ -86,7 +82,8 @@ pub enum Prompt {
     Pause(Duration),
 }
 
-/// Reads `Gather`.
+/// Reads `Gather`. `debug`, `enhanced`, `profanityFilter` and `speechModel` are taken and without effect: there is one
+/// model, and its words are told as they were heard.
 pub(super) fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Gather {
     let mut attributes = Attributes::of(node, notes);
     let (keys, speech) = input(&mut attributes);
@@ -94,7 +91,7 @@ pub(super) fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Gather {
     let speech_timeout = speech_timeout(&mut attributes, timeout);
     let partial_method = attributes.method("partialResultCallbackMethod");
     let num_digits = attributes.whole("numDigits", Code::GATHER_NUM_DIGITS, 1..=1_000, 0);
-    attributes.known(&["debug", "enhanced"]);
+    attributes.known(&["debug", "enhanced", "profanityFilter", "speechModel"]);
     let mut gather = Gather {
         keys,
         speech,
@@ -110,8 +107,6 @@ pub(super) fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Gather {
         barge_in: attributes.flag("bargeIn", true),
         partial_results: attributes.reference("partialResultCallback").map(|to| Link { to, method: partial_method }),
         action_on_empty_result: attributes.flag("actionOnEmptyResult", false),
-        profanity_filter: attributes.flag("profanityFilter", true),
-        speech_model: attributes.word("speechModel"),
         choices: choices(&mut attributes),
         prompts: Vec::new(),
     };

@@ -274,8 +274,8 @@ fn pause(attributes: &mut Attributes<'_, '_, '_, '_>) -> Duration {
     match seconds.filter(|seconds| (0.0..=10.0).contains(seconds)) {
         Some(seconds) => Duration::from_secs_f64(seconds),
         None => {
-            attributes
-                .tell(Code::SCHEMA, "time is no duration up to 10s, such as 500ms; half a second is taken".into());
+            let why = "time is no duration up to 10s, such as 500ms; the break is as long as its strength says";
+            attributes.tell(Code::SCHEMA, why.to_owned());
             strength
         }
     }
