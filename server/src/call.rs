@@ -276,13 +276,6 @@ impl Call {
         }
     }
 
-    /// Gives an order to the sink, as [`Call::tell_source`] does.
-    pub fn tell_sink(&self, control: Control) {
-        if self.control.tell_sink(control).is_err() {
-            metrics::counter!("harmony_drops_total", "crossing" => "leg_orders").increment(1);
-        }
-    }
-
     /// Puts other nodes in the places of its source and sink, as [`LegControl::renew`] does.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ use crate::{
     speaker::{Abandoned, Pace, Speaker},
 };
 
-/// The largest file that is played: an hour of speech, compressed, or three minutes of CD-quality sound.
+/// The largest file that is played: what lasts [`LONGEST`], compressed, or three minutes of CD-quality sound.
 pub const BYTES_MAX: u64 = 32 << 20;
 
 /// The longest: music on hold and announcements are far shorter.

@@ -68,6 +68,8 @@ struct Options {
     listen: Option<bool>,
     /// Whether whoever speaks agreed to be recorded.
     consent: Option<bool>,
+    /// Whether what is not their voice is taken out of their sound.
+    suppress_noise: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -225,7 +227,7 @@ async fn open_leg(app: &App, room: &RoomHandle, options: &Options) -> Result<Ope
         source: Some(Box::new(source)),
         sink,
         key_ticks_hz: MOUTH_HZ,
-        suppress_noise: false,
+        suppress_noise: options.suppress_noise.unwrap_or(false),
         hears_itself: false,
     };
     let call = call::join(app, room, wish).await?;

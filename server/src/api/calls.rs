@@ -369,7 +369,7 @@ async fn end(call: CallOf) -> Result<StatusCode, ApiError> {
 
 impl From<NotDialled> for ApiError {
     fn from(error: NotDialled) -> Self {
-        let message = error.to_string();
+        let (message, retry_after_s) = (error.to_string(), error.retry_after_s());
         match error {
             NotDialled::Unreadable => {
                 Self::bad_request("bad_number", message).hint("dial +4930123456, sip:user@host or client:user")
@@ -378,14 +378,11 @@ impl From<NotDialled> for ApiError {
             NotDialled::NotRegistered | NotDialled::UnknownHost => {
                 Self::new(StatusCode::NOT_FOUND, "not_reachable", message)
             }
-            NotDialled::Refused(refusal) => match refusal.retry_after() {
-                Some(wait) => Self {
-                    retry_after_s: Some(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1)),
-                    ..Self::new(StatusCode::TOO_MANY_REQUESTS, "dialling_limit", message)
-                },
-                None => Self::forbidden("not_allowed", message)
-                    .hint("dialling.allow in the configuration lists what may be dialled"),
-            },
+            NotDialled::Refused(_) if retry_after_s.is_some() => {
+                Self { retry_after_s, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "dialling_limit", message) }
+            }
+            NotDialled::Refused(_) => Self::forbidden("not_allowed", message)
+                .hint("dialling.allow in the configuration lists what may be dialled"),
             NotDialled::Forbidden => Self::forbidden("not_allowed", message),
             NotDialled::Busy(_) | NotDialled::NoPort(_) => Self::full(message),
             NotDialled::Draining => Self::draining(),

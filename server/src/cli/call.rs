@@ -5,6 +5,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -260,7 +261,8 @@ async fn talk(
 }
 
 /// Writes finals to standard output.
-#[expect(clippy::print_stdout, reason = "what the command is asked for: what is said")]
+///
+/// Whoever reads only the first of them ends this, not the call.
 async fn write_down(room: RoomHandle) {
     let mut log = room.follow(Some(room.read(Room::last_seq)));
     while let Ok(entries) = log.next(ENTRIES).await {
@@ -269,7 +271,9 @@ async fn write_down(room: RoomHandle) {
         }
         for entry in entries {
             if let RoomEvent::TranscriptFinal { segment } = &entry.event {
-                println!("{}: {}", segment.speaker, segment.text);
+                if writeln!(std::io::stdout(), "{}: {}", segment.speaker, segment.text).is_err() {
+                    return;
+                }
             }
         }
     }
@@ -303,9 +307,9 @@ async fn tell_who(phone: Phone) {
     tell(&format!("taken by {who}"));
 }
 
-#[expect(clippy::print_stderr, reason = "how the call goes, for whoever waits")]
+/// How the call goes, for whoever waits; it goes on where nobody does.
 fn tell(what: &str) {
-    eprintln!("harmony: {what}");
+    let _ = writeln!(std::io::stderr(), "harmony: {what}");
 }
 
 fn read(path: &Path) -> Result<bytes::Bytes, Error> {

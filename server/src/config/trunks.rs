@@ -142,7 +142,7 @@ impl Trunk {
     /// Who we are there: `sip:user@host of the trunk`, or our own domain where we have no user.
     pub fn identity(&self, our_domain: &str) -> Uri {
         match (&self.user, self.servers().next()) {
-            (Some(user), Some(server)) => Uri::sip(Some(&escaped(user)), &server.host, None),
+            (Some(user), Some(server)) => Uri::sip(Some(&Uri::escaped_user(user)), &server.host, None),
             _ => Uri::sip(None, our_domain, None),
         }
     }
@@ -154,7 +154,7 @@ impl Trunk {
         let registration = self.user.as_ref().filter(|_| self.register).map(|user| registration::Config {
             aor: self.identity(our_domain),
             servers: servers.clone(),
-            contact_user: escaped(user),
+            contact_user: Uri::escaped_user(user),
             credentials: self.credentials(),
             expires: Duration::from_secs(self.expires_s.into()),
         });
@@ -249,19 +249,6 @@ fn is_place(text: &str) -> bool {
             && is_host(&uri.host)
     };
     (text.starts_with("sip:") || text.starts_with("sips:")) && text.parse().is_ok_and(|uri| is_bare(&uri))
-}
-
-/// As a user stands in a URI (RFC 3261 section 25.1).
-fn escaped(user: &str) -> String {
-    let mut escaped = String::with_capacity(user.len());
-    for byte in user.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
 }
 
 fn expires_s() -> u32 {

@@ -9,6 +9,8 @@ import { has_key, readable_url, request } from "./server.js";
 
 const EVERY_MS = 3000;
 const MORE = 20;
+// Recordings that the page holds once they were heard, where it fetches them with a key.
+const KEPT = 4;
 const STATES = ["recording", "paused", "finished", "interrupted", "failed"];
 
 export class Recordings {
@@ -201,8 +203,16 @@ export class Recordings {
   }
 
   async url_of(path) {
-    if (!this.urls.has(path)) this.urls.set(path, await readable_url(path));
-    return this.urls.get(path);
+    const url = this.urls.get(path) ?? (await readable_url(path));
+    // Behind the others, as the one used last. With a key each is a whole recording in the page's memory.
+    this.urls.delete(path);
+    this.urls.set(path, url);
+    while (this.urls.size > KEPT) {
+      const [oldest, its_url] = this.urls.entries().next().value;
+      this.urls.delete(oldest);
+      URL.revokeObjectURL(its_url);
+    }
+    return url;
   }
 }
 

@@ -63,6 +63,7 @@ struct Wishes {
     name: Option<String>,
     language: Option<String>,
     consent: Option<bool>,
+    suppress_noise: Option<bool>,
 }
 
 async fn publish(

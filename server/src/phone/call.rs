@@ -244,7 +244,7 @@ enum Order {
     NoAnswer,
     Finalize,
     Expect(Hints),
-    HangUp(Option<String>),
+    HangUp,
 }
 
 /// A call as everybody else holds it. Cheap to clone; the call goes on when all are dropped.
@@ -440,7 +440,7 @@ impl Phone {
 
     /// Ends it, however it stands.
     pub(crate) async fn hang_up(&self) {
-        self.order(Order::HangUp(None)).await;
+        self.order(Order::HangUp).await;
     }
 
     /// Resolves when it is over.

@@ -78,7 +78,7 @@ pub(super) async fn begin(
         source: speaks.then(|| Box::new(leg.receive) as _),
         sink: is_listening.then(|| Box::new(leg.send) as _),
         key_ticks_hz: KEY_TICKS_HZ,
-        suppress_noise: false,
+        suppress_noise: wishes.suppress_noise.unwrap_or(false),
         hears_itself: false,
     };
     let events = has_channel.then(|| room.follow(Some(room.read(bot::room::Room::last_seq))));

@@ -400,7 +400,7 @@ impl Carrier {
                     call.finalize();
                 }
             }
-            Order::HangUp(reason) => self.hang_up(Over::Us, reason.as_deref()).await,
+            Order::HangUp => self.hang_up(Over::Us, None).await,
         }
     }
 

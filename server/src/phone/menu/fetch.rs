@@ -178,7 +178,7 @@ impl Desk {
         let (app, reach) = (self.app.clone(), self.reach.clone());
         async move {
             if url.scheme() == "file" {
-                let path = below(&reach, &url).ok_or("that file does not belong to the application")?;
+                let path = below(&reach, &url).await.ok_or("that file does not belong to the application")?;
                 let bytes = read_at_most(path, SOUND_BYTES_MAX as u64).await;
                 return bytes.map(Bytes::from).map_err(|error| format!("the file cannot be read: {error}"));
             }
@@ -251,7 +251,7 @@ async fn read(reach: &Reach, url: &Url) -> Result<Page, FetchError> {
     if let Some(sample) = sample(url) {
         return Ok(page(sample.as_bytes().to_vec()));
     }
-    let path = below(reach, url).ok_or(FetchError::NoSuchFile)?;
+    let path = below(reach, url).await.ok_or(FetchError::NoSuchFile)?;
     read_at_most(path, DOCUMENT_BYTES_MAX).await.map(page).map_err(|error| match error.kind() {
         std::io::ErrorKind::FileTooLarge => FetchError::TooLarge,
         _ => FetchError::NoSuchFile,
@@ -267,9 +267,9 @@ async fn read_at_most(path: PathBuf, bytes_max: u64) -> std::io::Result<Vec<u8>>
 }
 
 /// The path of a `file` address, if it lies in the application's folder once links are followed.
-fn below(reach: &Reach, url: &Url) -> Option<PathBuf> {
+async fn below(reach: &Reach, url: &Url) -> Option<PathBuf> {
     let folder = reach.folder.as_deref()?;
-    let path = url.to_file_path().ok()?.canonicalize().ok()?;
+    let path = tokio::fs::canonicalize(url.to_file_path().ok()?).await.ok()?;
     path.starts_with(folder).then_some(path)
 }
 
@@ -332,8 +332,8 @@ mod tests {
         assert!(read(&nowhere, &Url::parse("file://sample/../../etc/passwd").unwrap()).await.is_err());
     }
 
-    #[test]
-    fn files_are_read_below_the_applications_folder_and_nowhere_else() {
+    #[tokio::test]
+    async fn files_are_read_below_the_applications_folder_and_nowhere_else() {
         let folder = tempfile::tempdir().unwrap();
         let inside = folder.path().join("app");
         std::fs::create_dir_all(inside.join("sub")).unwrap();
@@ -350,14 +350,14 @@ mod tests {
         let application = application(&ivr(inside.join("menu.xml"))).unwrap();
         let Source::At(first) = &application.source else { panic!("{:?}", application.source) };
         let reach = &application.reach;
-        assert!(below(reach, &first.url).is_some());
-        assert!(below(reach, &first.url.join("sub/more.xml").unwrap()).is_some());
+        assert!(below(reach, &first.url).await.is_some());
+        assert!(below(reach, &first.url.join("sub/more.xml").unwrap()).await.is_some());
         for outside in ["../secret", "link.xml", "/etc/passwd", "nothing.xml", "../app2/menu.xml"] {
-            assert_eq!(below(reach, &first.url.join(outside).unwrap()), None, "{outside}");
+            assert_eq!(below(reach, &first.url.join(outside).unwrap()).await, None, "{outside}");
         }
         // A document from the network has no folder.
         let network = Reach::of("https://apps.example.com/menu");
-        assert_eq!(below(&network, &first.url), None);
+        assert_eq!(below(&network, &first.url).await, None);
         assert!(super::application(&ivr(inside.join("nothing.xml"))).is_err());
     }
 }

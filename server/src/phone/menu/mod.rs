@@ -23,7 +23,7 @@ use std::{sync::Arc, time::Instant};
 
 use asr::recognizer::Hints;
 use bot::{
-    actor::{Follower, RoomHandle},
+    actor::{Follower, Hold, RoomHandle},
     event::{Direction, Published},
     ivr::{
         call::{CallFacts, Direction as CallDirection, StatusCallback},
@@ -153,6 +153,7 @@ pub(crate) async fn run_in(
         caller: None,
         elsewhere: None,
         room: room.clone(),
+        _hold: room.hold(),
         desk,
         told,
         is_through: false,
@@ -194,6 +195,8 @@ struct Menu {
     phones: Arc<Phones>,
     phone: Phone,
     room: RoomHandle,
+    /// The caller comes back to it from a conference or a queue, however long they were there.
+    _hold: Hold,
     events: Follower,
     machine: Machine,
     ears: Ears,
