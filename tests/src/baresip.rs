@@ -5,7 +5,6 @@
 //! Events come as it tells them; every wait has a deadline. It ends with its value, by its own process id.
 
 use std::{
-    net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -19,6 +18,8 @@ use tokio::{
     process::{Child, Command},
     time::timeout,
 };
+
+use crate::{listening::Sound, sipp::free_port};
 
 /// The program.
 const PROGRAM: &str = "/usr/bin/baresip";
@@ -92,8 +93,7 @@ impl Baresip {
     /// When it does not start: a broken test machine.
     pub async fn start(server: &str, options: Options<'_>) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the telephone");
-        let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
-        let control = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let (port, control) = (free_port(), free_port());
         write_files(folder.path(), server, port, control, &options);
         let log = std::fs::File::create(folder.path().join("log")).expect("a log");
         let child = Command::new(PROGRAM)
@@ -248,6 +248,20 @@ pub struct Sampled {
     pub samples: Vec<f32>,
     /// In Hz.
     pub rate_hz: u32,
+}
+
+impl Sampled {
+    /// For comparing.
+    pub fn sound(&self) -> Sound<'_> {
+        Sound { samples: &self.samples, rate_hz: self.rate_hz }
+    }
+}
+
+/// A call lasts as long as what is said in it.
+pub async fn pass(time: Duration) {
+    let mut seconds = tokio::time::interval(time);
+    seconds.tick().await;
+    seconds.tick().await;
 }
 
 fn write_files(folder: &Path, server: &str, port: u16, control: u16, options: &Options<'_>) {

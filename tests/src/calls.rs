@@ -23,8 +23,13 @@ pub struct Calls {
 impl Calls {
     /// Of that server.
     pub fn of(server: &Server) -> Self {
+        Self::at(&server.base_url())
+    }
+
+    /// Of the server there, such as `http://127.0.0.1:40000`.
+    pub fn at(base_url: &str) -> Self {
         server::models::tls::install();
-        Self { base: format!("{}/api", server.base_url()), client: reqwest::Client::new() }
+        Self { base: format!("{base_url}/api"), client: reqwest::Client::new() }
     }
 
     /// What the API answers.

@@ -35,30 +35,41 @@ pub const WORDS: [&str; 12] =
 
 /// Hears loudness.
 #[derive(Debug)]
-pub struct Loudness(Info);
+pub struct Loudness {
+    info: Info,
+    words: &'static [&'static str],
+}
 
 impl Default for Loudness {
     fn default() -> Self {
-        Self(Info {
+        Self::saying(&WORDS)
+    }
+}
+
+impl Loudness {
+    /// Hears these words, over and over, in whatever is said.
+    pub fn saying(words: &'static [&'static str]) -> Self {
+        let info = Info {
             engine: "scripted",
             model: "loudness".to_owned(),
             languages: vec!["en".to_owned(), "de".to_owned()],
             window_max_s: 20,
-        })
+        };
+        Self { info, words }
     }
 }
 
 impl Recognizer for Loudness {
     fn info(&self) -> &Info {
-        &self.0
+        &self.info
     }
 
     fn decoder(&self) -> Result<Box<dyn Decoder>, Error> {
-        Ok(Box::new(Meter))
+        Ok(Box::new(Meter(self.words)))
     }
 }
 
-struct Meter;
+struct Meter(&'static [&'static str]);
 
 impl Decoder for Meter {
     fn decode(&mut self, audio: &[f32], hints: &Hints, _abort: &AtomicBool) -> Result<Hypothesis, Error> {
@@ -66,7 +77,7 @@ impl Decoder for Meter {
         let words = audio.chunks(block).enumerate().filter(|(_, samples)| is_loud(samples));
         let mut expected = hints.keyterms.first().cloned();
         let words = words.map(|(index, _)| TimedWord {
-            text: expected.take().unwrap_or_else(|| WORDS[index % WORDS.len()].to_owned()),
+            text: expected.take().unwrap_or_else(|| self.0[index % self.0.len()].to_owned()),
             start_s: index as f32 * WORD_S,
             end_s: ((index + 1) as f32 * WORD_S).min(audio.len() as f32 / 16_000.0),
             confidence: 0.9,
@@ -100,7 +111,7 @@ impl Local {
     /// # Panics
     /// When the models are there and do not load, or the machine refuses a port.
     pub async fn start(config: Config) -> Result<Self, String> {
-        Ok(Self::serve(config, Ok(ears()?)).await)
+        Ok(Self::serve(config, Ok(ears(Loudness::default())?)).await)
     }
 
     /// The same with a telephone and recordings; where it is called.
@@ -111,7 +122,21 @@ impl Local {
     /// # Panics
     /// When the models are there and do not load, or the machine refuses a port or a folder.
     pub async fn listening_with_telephone(config: Config) -> Result<(Self, std::net::SocketAddr), String> {
-        Ok(Self::connect(config, Ok(ears()?)).await)
+        Ok(Self::connect(config, Ok(ears(Loudness::default())?)).await)
+    }
+
+    /// The same, where whatever is said is heard as these words.
+    ///
+    /// # Errors
+    /// `skipped: why`.
+    ///
+    /// # Panics
+    /// As [`Local::listening_with_telephone`].
+    pub async fn hearing_with_telephone(
+        config: Config,
+        words: &'static [&'static str],
+    ) -> Result<(Self, std::net::SocketAddr), String> {
+        Ok(Self::connect(config, Ok(ears(Loudness::saying(words))?)).await)
     }
 
     /// Starts one that has no model to hear with.
@@ -172,13 +197,13 @@ impl Local {
 }
 
 /// The ears that hear loudness.
-fn ears() -> Result<Ears, String> {
+fn ears(recognizer: Loudness) -> Result<Ears, String> {
     let library = fixture::onnx_library()?;
     let silero = fixture::model("silero-vad")?.join("silero_vad.onnx");
     let library = Library::open(&library).expect("ONNX Runtime loads");
     let silero = Silero::load(&library, &silero).expect("the voice-activity model loads");
     let options = Options { workers: 1, streams_max: 1_000 };
-    Ok(Ears::start(Arc::new(Loudness::default()), silero, options).expect("the ears start"))
+    Ok(Ears::start(Arc::new(recognizer), silero, options).expect("the ears start"))
 }
 
 fn deafness() -> Result<Ears, NoEars> {

@@ -264,13 +264,13 @@ fn scenarios() -> PathBuf {
 }
 
 /// A port that is free for datagrams and connections, and that the system gives to nobody who asks for any port: who is
-/// to have it may take it later.
+/// to have it may take it later. So is the one after it, where a telephone listens for TLS without being asked.
 ///
 /// # Panics
 /// When the machine has none.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    free_ports(&NEXT, SIGNALLING, 1, |port| {
+    free_ports(&NEXT, SIGNALLING, 2, |port| {
         UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok()
     })
 }

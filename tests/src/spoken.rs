@@ -2,7 +2,7 @@
 //!
 //! One worker a value; blocking, and as fast as the voice is.
 
-use std::sync::Arc;
+use std::{process::Command, sync::Arc};
 
 use tts::{
     espeak::Espeak,
@@ -10,6 +10,24 @@ use tts::{
     voice::choose,
     worker::{Options, Said, Voices},
 };
+
+use crate::{baresip::Sampled, server};
+
+/// `text` as `harmony speak` says it in `language`: what a caller is to hear of it.
+///
+/// # Panics
+/// When the command fails.
+pub fn by_the_command(language: &str, text: &str) -> Sampled {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("spoken.wav");
+    let said =
+        Command::new(server::binary()).args(["speak", "--lang", language, "--out"]).arg(&path).arg(text).output();
+    let said = said.expect("the binary is built");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let mut reader = hound::WavReader::open(&path).expect("a WAV file");
+    let samples = reader.samples::<i16>().map(|sample| f32::from(sample.expect("a sample")) / 32_768.0).collect();
+    Sampled { samples, rate_hz: reader.spec().sample_rate }
+}
 
 /// A voice.
 pub struct Spoken {

@@ -50,7 +50,6 @@ pub struct Refused {
 pub struct Caller {
     http: reqwest::Client,
     location: String,
-    etag: String,
     server_port: u16,
     state: watch::Receiver<State>,
     orders: mpsc::Sender<Order>,
@@ -132,11 +131,8 @@ impl Caller {
         }
         let response = request.send().await.expect("there is a server");
         let status = response.status().as_u16();
-        let header = |name: &str| {
-            let value = response.headers().get(name).and_then(|value| value.to_str().ok());
-            value.unwrap_or_default().to_owned()
-        };
-        let (location, etag) = (header("location"), header("etag"));
+        let location = response.headers().get("location").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let location = location.to_owned();
         let body = response.text().await.expect("a body");
         if status != 201 {
             let parsed: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
@@ -156,17 +152,12 @@ impl Caller {
         let record = Arc::<Mutex<Record>>::default();
         let task = Task { socket, line, texts: texts_in, state: state_in, record: record.clone(), speech: None };
         tokio::spawn(task.run(inbox));
-        Ok(Self { http, location, etag, server_port, state, orders, texts, record })
+        Ok(Self { http, location, server_port, state, orders, texts, record })
     }
 
     /// The session's URL.
     pub fn location(&self) -> &str {
         &self.location
-    }
-
-    /// The session's entity tag.
-    pub fn etag(&self) -> &str {
-        &self.etag
     }
 
     /// The server's UDP port for this caller.

@@ -16,10 +16,9 @@ fn a_vosk_client_gets_a_reply_for_every_piece_and_every_word_once() {
     assert!(word_error_rate(JFK, text) <= 0.2, "{text}");
     assert!(!text.contains(|c: char| c.is_uppercase() || c == ','), "{text}");
     let partials = report["partials"].as_array().unwrap();
-    assert!(
-        partials.iter().any(|partial| partial.as_str().is_some_and(|partial| partial.contains("fellow"))),
-        "{report}"
-    );
+    // Which words a partial catches is a matter of how fast the machine decodes.
+    let is_of_words = |partial: &Value| partial.as_str().is_some_and(|partial| partial.contains("your country"));
+    assert!(partials.iter().any(is_of_words), "{report}");
     let words = report["words"].as_array().unwrap();
     let joined: Vec<&str> = words.iter().filter_map(|word| word["word"].as_str()).collect();
     assert_eq!(joined.join(" "), text);

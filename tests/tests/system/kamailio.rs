@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use tests::{
-    baresip::{Baresip, Options, Sampled},
+    baresip::{Baresip, Options, pass},
     calls::Calls,
     fixture,
     kamailio::{Kamailio, PASSWORD, Port},
-    listening::{Sound, compare},
+    listening::compare,
     server::{self, Server},
 };
 
@@ -38,7 +38,7 @@ async fn a_telephone_behind_a_proxy_hears_itself_and_either_side_hangs_up() {
     assert_eq!((&were[0]["from"], &were[0]["status"]), (&json!("ada"), &json!("completed")), "{were:?}");
     ada.quit().await;
     let (said, heard) = ada.sound();
-    let hearing = compare(sound(&said), sound(&heard)).unwrap();
+    let hearing = compare(said.sound(), heard.sound()).unwrap();
     assert!(hearing.likeness > 0.95 && hearing.breaks().next().is_none(), "{hearing:?}");
 
     // The office, which the server ends.
@@ -140,7 +140,7 @@ async fn the_server_registers_at_a_registrar_and_is_called_there_until_it_goes()
     assert!(closed["param"].as_str().unwrap_or_default().contains("404"), "{closed}");
     ada.quit().await;
     let (said, heard) = ada.sound();
-    let hearing = compare(sound(&said), sound(&heard)).unwrap();
+    let hearing = compare(said.sound(), heard.sound()).unwrap();
     assert!(hearing.breaks().next().is_none(), "{hearing:?}");
 }
 
@@ -177,7 +177,7 @@ async fn a_telephone_that_registered_through_a_proxy_is_called_by_its_path() {
         phone.quit().await;
     }
     let ((said, _), (_, heard)) = (ada.sound(), bob.sound());
-    let hearing = compare(sound(&said), sound(&heard)).unwrap();
+    let hearing = compare(said.sound(), heard.sound()).unwrap();
     assert!(hearing.breaks().next().is_none(), "{hearing:?}");
 }
 
@@ -208,15 +208,4 @@ fn parts(seconds: usize) -> Option<Vec<f32>> {
     resampler.process(&speech[..speech.len().min(seconds * 16_000)], &mut says);
     resampler.flush(&mut says);
     Some(says)
-}
-
-fn sound(sampled: &Sampled) -> Sound<'_> {
-    Sound { samples: &sampled.samples, rate_hz: sampled.rate_hz }
-}
-
-/// A call lasts as long as what is said in it.
-async fn pass(time: Duration) {
-    let mut seconds = tokio::time::interval(time);
-    seconds.tick().await;
-    seconds.tick().await;
 }

@@ -1,7 +1,10 @@
 //! Sockets as legs of a room, end to end inside one process: real sockets, the real engine, and a recognizer that
 //! hears loudness. What each client says is compared with what the others hear, sample against sample.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use media::{
@@ -115,6 +118,43 @@ async fn whoever_is_muted_is_neither_heard_nor_transcribed_until_they_are_not() 
     let updates: Vec<_> =
         seen.iter().filter(|event| event["type"] == "participant.updated").map(|event| &event["is_muted"]).collect();
     assert_eq!(updates, [&json!(true), &json!(false)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_room_makes_way_for_another_unless_somebody_will_come_back_to_it() {
+    let config = Config::parse(Path::new("test.toml"), "[limits]\nrooms_max = 1\n", []).unwrap();
+    let local = Local::deaf(config).await;
+    let hold = local.app.open_room("").unwrap().hold();
+    assert!(local.app.open_room("").is_err(), "a room that somebody comes back to was taken from them");
+    drop(hold);
+    let second = local.app.open_room("").unwrap();
+    assert_eq!(second.id().to_string(), "r2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_for_it_is_heard_without_the_noise_around_them() {
+    let local = Local::deaf(Config::default()).await;
+    local.app.open_room("").unwrap();
+    // White noise, from a generator of one line.
+    let mut seed = 1_u32;
+    let noise: Vec<f32> = (0..RATE_HZ * 4)
+        .map(|_| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            0.1 * (seed as f32 / u32::MAX as f32 - 0.5)
+        })
+        .collect();
+    let mut level = Vec::new();
+    for wish in ["", "&suppress_noise=true"] {
+        let mut ada = Leg::join(&local, "r1", &format!("name=Ada{wish}")).await;
+        let mut bob = Leg::join(&local, "r1", "name=Bob&listen=true").await;
+        let (_, heard) = tokio::join!(ada.say(&noise), bob.listen(Duration::from_secs(4)));
+        // The network listens for a second before it knows what is noise.
+        let late = &heard[heard.len() / 2..heard.len() * 3 / 4];
+        level.push(media::dsp::level::rms_dbfs(late));
+        ada.finish().await;
+        bob.finish().await;
+    }
+    assert!(level[0] > -40.0 && level[1] < level[0] - 10.0, "{level:?} dBFS, as it is and suppressed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! The whole-system tests: real phones, browsers and vendors' SDKs against the real binary.
 //!
-//! They are one program, because twenty-five of them, each linked with a neural runtime and a browser's media stack,
+//! They are one program, because thirty of them, each linked with a neural runtime and a browser's media stack,
 //! cost minutes that nobody gains by. `.config/nextest.toml` says which modules have the machine to themselves.
 
 mod accuracy;

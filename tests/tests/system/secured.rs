@@ -13,10 +13,10 @@ use sip::{
     sdp::Protection,
 };
 use tests::{
-    baresip::{Baresip, Options, Sampled},
+    baresip::{Baresip, Options, Sampled, pass},
     calls::Calls,
     fixture,
-    listening::{Sound, compare},
+    listening::compare,
     server::{self, Server},
     talker::{Talker, by_description, by_dtls, is_heard, plain},
     tls,
@@ -160,13 +160,13 @@ async fn a_sealed_telephone_is_held_and_taken_back_and_passes_its_caller_on() {
         let ((said, _), (_, to_bob), (_, to_carol)) = (ada.sound(), bob.sound(), carol.sound());
         let rate = said.rate_hz as usize;
         let first = Sampled { samples: said.samples[rate / 2..rate * 3 / 2].to_vec(), rate_hz: said.rate_hz };
-        assert!(compare(sound(&first), sound(&to_bob)).unwrap().likeness > 0.9, "{protection}: before");
+        assert!(compare(first.sound(), to_bob.sound()).unwrap().likeness > 0.9, "{protection}: before");
         let silent = longest_silence_s(&to_bob);
         assert!((1.5..3.5).contains(&silent), "{protection}: silent for {silent:.2} s");
         let back = Sampled { samples: said.samples[rate * 5..rate * 6 - rate / 4].to_vec(), rate_hz: said.rate_hz };
-        assert!(compare(sound(&back), sound(&to_bob)).unwrap().likeness > 0.9, "{protection}: taken back");
+        assert!(compare(back.sound(), to_bob.sound()).unwrap().likeness > 0.9, "{protection}: taken back");
         let last = Sampled { samples: said.samples[rate * 8..rate * 9].to_vec(), rate_hz: said.rate_hz };
-        assert!(compare(sound(&last), sound(&to_carol)).unwrap().likeness > 0.9, "{protection}: passed on");
+        assert!(compare(last.sound(), to_carol.sound()).unwrap().likeness > 0.9, "{protection}: passed on");
     }
 }
 
@@ -326,14 +326,10 @@ fn telephone_parts(modules: &[&str], seconds: usize, rate_hz: u32) -> Option<Vec
 
 /// What was said was heard, all of it, and as loud.
 fn whole(said: &Sampled, heard: &Sampled, what: &str) {
-    let hearing = compare(sound(said), sound(heard)).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    let hearing = compare(said.sound(), heard.sound()).unwrap_or_else(|error| panic!("{what}: {error:?}"));
     println!("{what}: {:.0} ms late, likeness {:.3}, {:+.2} dB", hearing.delay_ms, hearing.likeness, hearing.level_db);
     assert!(hearing.likeness > 0.85 && hearing.level_db.abs() < 2.0, "{what}: {hearing:?}");
     assert!(hearing.breaks().next().is_none(), "{what}: {hearing:?}");
-}
-
-fn sound(sampled: &Sampled) -> Sound<'_> {
-    Sound { samples: &sampled.samples, rate_hz: sampled.rate_hz }
 }
 
 /// The longest stretch within a sound in which there is next to nothing.
@@ -346,11 +342,4 @@ fn longest_silence_s(heard: &Sampled) -> f64 {
         longest = longest.max(run);
     }
     f64::from(longest) / 50.0
-}
-
-/// A call lasts as long as what is said in it.
-async fn pass(time: Duration) {
-    let mut seconds = tokio::time::interval(time);
-    seconds.tick().await;
-    seconds.tick().await;
 }

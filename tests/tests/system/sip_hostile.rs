@@ -260,7 +260,7 @@ async fn scanners_learn_nothing_and_are_no_longer_answered() {
     let scanner = Wire::at("127.0.2.1:0", &server.sip()).await;
     let mut answered = 0;
     for number in 100..200 {
-        let within = if answered < 60 { SILENCE } else { PATIENCE };
+        let within = if answered < 10 { PATIENCE } else { SILENCE };
         match scanner.ask_within(&Ask::call(&number.to_string()), within).await {
             Some(_) => answered += 1,
             None => break,

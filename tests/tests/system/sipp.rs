@@ -264,13 +264,19 @@ async fn the_server_asks_for_transfers_and_lets_go_when_they_are_done() {
 async fn keys_by_info_reach_the_room() {
     let Some((server, calls)) = start("") else { return };
     let call = Sipp::call(&server.sip(), "call_keys", Options { user: "85", ..Options::default() });
-    let mut events = None;
-    while events.is_none() {
-        let rooms = calls.get("rooms").await;
-        let room = rooms["rooms"].as_array().into_iter().flatten().find(|room| room["title"] == "85").cloned();
-        events = room.and_then(|room| room["id"].as_str().map(str::to_owned));
-    }
-    let url = format!("{}/api/rooms/{}/events?since=0", server.ws_url(), events.unwrap());
+    let finding = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            looks.tick().await;
+            let rooms = calls.get("rooms").await;
+            let room = rooms["rooms"].as_array().into_iter().flatten().find(|room| room["title"] == "85").cloned();
+            if let Some(room) = room.and_then(|room| room["id"].as_str().map(str::to_owned)) {
+                return room;
+            }
+        }
+    };
+    let room = tokio::time::timeout(Duration::from_secs(10), finding).await.expect("the call opens a room");
+    let url = format!("{}/api/rooms/{room}/events?since=0", server.ws_url());
     let mut events = Socket::open(&url, &[]).await.unwrap();
     let seen = events.until("participant.left").await.unwrap();
     let keys: Vec<_> = seen.iter().filter(|event| event["type"] == "dtmf").collect();

@@ -105,7 +105,8 @@ fn the_command_writes_a_file_and_says_what_is_in_it() {
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON and nothing else");
     assert_eq!(report["language"], "de");
     assert_eq!(report["words"][1]["word"], "14:30 Uhr,");
-    let reader = hound::WavReader::open(&file).expect("a WAV file");
+    let mut reader = hound::WavReader::open(&file).expect("a WAV file");
+    assert!(loudest(&mut reader) > 1_600, "something is said");
     let seconds = f64::from(reader.duration()) / f64::from(reader.spec().sample_rate);
     assert!((seconds - report["duration_s"].as_f64().expect("a number")).abs() < 1e-3);
     assert!((1.0..5.0).contains(&seconds), "{seconds} s");
@@ -125,8 +126,14 @@ fn the_command_takes_text_from_stdin_and_gives_sound_to_stdout() {
     child.stdin.take().expect("it was asked for").write_all(b"Hello <b>there</b> [[h]].").expect("it reads");
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success());
-    let reader = hound::WavReader::new(output.stdout.as_slice()).expect("a WAV file");
+    let mut reader = hound::WavReader::new(output.stdout.as_slice()).expect("a WAV file");
     assert!(reader.duration() > 10_000);
+    assert!(loudest(&mut reader) > 1_600, "something is said");
+}
+
+/// The loudest sample of 16 bits.
+fn loudest(reader: &mut hound::WavReader<impl std::io::Read>) -> u16 {
+    reader.samples::<i16>().map(|sample| sample.expect("a sample").unsigned_abs()).max().unwrap_or_default()
 }
 
 #[test]

@@ -309,7 +309,9 @@ async fn rest(local: &Local, method: &str, path: &str, form: &[(&str, &str)]) ->
 /// Asks until the answer is as it should be, or for so long that it never will be.
 async fn rest_until(local: &Local, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     let asking = async {
+        let mut looks = interval(Duration::from_millis(50));
         loop {
+            looks.tick().await;
             let (_, value) = rest(local, "GET", path, &[]).await;
             if is_so(&value) {
                 return value;
