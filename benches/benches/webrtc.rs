@@ -2,7 +2,7 @@
 //!
 //! Budgets: a sound is back on the wire 35 ms after it left at p50, and a peer costs at most 1.5 % of a core. The
 //! callers run in this process, the server in its own, so that its processor time is its alone. The sound is found again
-//! by comparing waveforms; half of the blocks of all callers are at most as late as the figure says.
+//! by comparing waveforms; each caller counts with the median of its blocks, and the figure is the p50 of the callers.
 
 use std::time::{Duration, Instant};
 
