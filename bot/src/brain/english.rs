@@ -236,7 +236,11 @@ impl<'a> Reader<'a> {
 /// Tokens as written, with a capital at the beginning only where the speaker's word has one.
 fn plain(tokens: &[&Token]) -> String {
     let tokens_as_written = tokens.iter().copied();
-    if tokens.first().is_some_and(|first| first.capital) { render(tokens_as_written) } else { written(tokens_as_written) }
+    if tokens.first().is_some_and(|first| first.capital) {
+        render(tokens_as_written)
+    } else {
+        written(tokens_as_written)
+    }
 }
 
 /// "The report" in the middle of a sentence is "the report".
