@@ -49,6 +49,8 @@ pub enum LostWhy {
 /// Per utterance: `SpeechStarted`, any number of `Partial`s, one `Final`. An utterance cut by
 /// [`Cut::Length`] is followed by one that begins without a `SpeechStarted`. `SpeechEnded` comes after the
 /// `Final` of the last utterance of a stretch of speech. A `Final` may be empty when the sound was no speech.
+/// A `TurnEnded` comes at most once a pause, before or after the `Final` that the pause brings, and never once
+/// somebody has spoken again; only streams that ask for it have any, and only where its model is installed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// Somebody began to speak.
@@ -89,6 +91,16 @@ pub enum Event {
         /// The utterance that ended.
         utterance: UtteranceId,
         /// Where the speech ended (earlier than where it was noticed).
+        at: MediaTime,
+    },
+    /// Whoever spoke has paused, and this is how likely it is that they are done. Not a decision: the probability
+    /// may be near nought.
+    TurnEnded {
+        /// The utterance that the pause is in, or that it ended.
+        utterance: UtteranceId,
+        /// 0..=1.
+        probability: f32,
+        /// Where the speech before the pause ended.
         at: MediaTime,
     },
     /// Audio went unheard; never silently.

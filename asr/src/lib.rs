@@ -1,4 +1,4 @@
-//! From samples to words: voice activity, segmentation, recognizers and streaming agreement.
+//! From samples to words: voice activity, segmentation, recognizers, streaming agreement and the end of a turn.
 //!
 //! One [`pool::Ears`] serves every stream of the process: a thread that scores voice activity for all of them
 //! in one batch, and a fixed number of workers that decode for whoever's deadline comes first. A stream is
@@ -15,5 +15,6 @@ pub mod pool;
 pub mod recognizer;
 pub mod segment;
 mod spread;
+pub mod turn;
 pub mod vad;
 pub mod whisper;

@@ -7,6 +7,7 @@
 
 mod belief;
 mod pace;
+mod turns;
 mod utterance;
 
 use std::{
@@ -26,6 +27,7 @@ use media::{
 use self::{
     belief::is_invented,
     pace::{PARTIAL_STEP_MIN, Pace},
+    turns::Turns,
     utterance::{Latest, TAIL_SAMPLES, Utterance},
 };
 use crate::{
@@ -37,18 +39,29 @@ use crate::{
     vad::gate::{Edge, Gate, WINDOW_MS, WINDOW_SAMPLES},
 };
 
-/// A decode that the stream wants done.
+/// A decode or a score that the stream wants done.
 pub struct Job {
     /// Counts up on the stream.
     pub id: u64,
     /// 16 kHz mono.
     pub audio: Vec<f32>,
-    /// Whether a final waits for it.
-    pub is_final: bool,
+    /// What is to be done with it.
+    pub task: Task,
     /// What is expected in it.
     pub hints: Hints,
     /// Set when nobody needs the answer any more.
     pub abort: Arc<AtomicBool>,
+}
+
+/// What a job is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// The words so far; answered by [`Listener::decoded`].
+    Partial,
+    /// Words that a final waits for; answered by [`Listener::decoded`].
+    Final,
+    /// Whether the speaker is done; answered by [`Listener::scored`].
+    Turn,
 }
 
 /// How a stream listens.
@@ -65,6 +78,8 @@ pub struct Listener {
     next_utterance: u64,
     next_job: u64,
     in_flight: Option<InFlight>,
+    /// For live streams that ask whether the speaker is done.
+    turns: Option<Turns>,
     /// Since when the next partial is wanted.
     partial_wanted: Option<Instant>,
     pace: Pace,
@@ -96,6 +111,8 @@ impl Listener {
     pub fn new(config: StreamConfig, window_max_s: u32) -> Self {
         Self {
             gate: Gate::new(config.endpointing_ms.clamp(ENDPOINTING_MIN_MS, ENDPOINTING_MAX_MS)),
+            // Nobody waits to speak after a file.
+            turns: config.turn_after_ms.filter(|_| config.live).map(Turns::new),
             config,
             window_max: u64::from(window_max_s.clamp(4, WINDOW_MAX_S)) * HZ,
             heard: 0,
@@ -128,6 +145,7 @@ impl Listener {
             }
             None => self.before.push(window, score),
         }
+        self.watch_pause(window, edge, now);
         match edge {
             Some(Edge::Opened { windows_ago }) => self.open_utterance(windows_ago),
             Some(Edge::Closed { windows_ago }) => self.close_utterance(windows_ago, now),
@@ -159,6 +177,10 @@ impl Listener {
     /// Ends the stream: what is open becomes final.
     pub fn end(&mut self, now: Instant) {
         self.ended = true;
+        // What was asked of a pause comes too late, and nothing may be said after the last word.
+        if let Some(turns) = &mut self.turns {
+            turns.resume();
+        }
         if let Some(utterance) = self.open.take() {
             let speech_until = utterance.speech_until;
             self.gate.close();
@@ -201,10 +223,10 @@ impl Listener {
         std::mem::take(&mut self.partials_dropped)
     }
 
-    /// By when the next decode is due; `None` when none is wanted or one is under way. The earlier wins
-    /// across streams: finals of live streams first, then partials, then files.
+    /// By when the next job is due; `None` when none is wanted or one is under way. The earlier wins
+    /// across streams: finals of live streams first, then pauses to be scored, partials, and files.
     pub fn due(&mut self, now: Instant) -> Option<Instant> {
-        if self.in_flight.is_some() {
+        if self.in_flight.is_some() || self.turns.as_ref().is_some_and(Turns::is_busy) {
             return None;
         }
         if let Some(closing) = self.closing.front() {
@@ -217,6 +239,9 @@ impl Listener {
         if self.wants_early_final() {
             return Some(before(now, FINAL_HEAD_START));
         }
+        if let Some(since) = self.turns.as_ref().and_then(Turns::wanted) {
+            return Some(since);
+        }
         if !self.wants_partial() {
             self.partial_wanted = None;
             return None;
@@ -225,10 +250,16 @@ impl Listener {
         Some(since + PARTIAL_WAITS)
     }
 
-    /// Takes the decode that [`Self::due`] spoke of.
+    /// Takes the job that [`Self::due`] spoke of.
     pub fn take_job(&mut self, now: Instant) -> Option<Job> {
         self.due(now)?;
         let is_final = !self.closing.is_empty() || self.wants_early_final();
+        self.next_job += 1;
+        let job = self.next_job;
+        let abort = Arc::new(AtomicBool::new(false));
+        if !is_final && let Some(audio) = self.turns.as_mut().and_then(|turns| turns.take(job)) {
+            return Some(Job { id: job, audio, task: Task::Turn, hints: Hints::default(), abort });
+        }
         if let Some(since) = self.partial_wanted.take() {
             let step = self.pace.step(self.open.as_ref().map_or(0, |open| open.segment.len() as u64));
             let late = now.saturating_duration_since(since).as_secs_f32();
@@ -250,12 +281,10 @@ impl Listener {
         utterance.decoded_until = utterance.segment.end();
         let range = (from - utterance.segment.start()) as usize..(until - utterance.segment.start()) as usize;
         let audio = utterance.segment.samples()[range].to_vec();
-        let abort = Arc::new(AtomicBool::new(false));
-        self.next_job += 1;
-        let job = self.next_job;
+        let task = if is_final { Task::Final } else { Task::Partial };
         let utterance = utterance.id;
         self.in_flight = Some(InFlight { job, utterance, until, from, abort: abort.clone() });
-        Some(Job { id: job, audio, is_final, hints: self.config.hints.clone(), abort })
+        Some(Job { id: job, audio, task, hints: self.config.hints.clone(), abort })
     }
 
     /// Takes the answer to a job, and what it cost the worker.

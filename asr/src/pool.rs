@@ -28,6 +28,7 @@ use self::cell::{Cell, INBOX_SAMPLES};
 use crate::{
     event::Event,
     recognizer::{Error, Hints, Info, Recognizer},
+    turn,
     vad::silero::Silero,
 };
 
@@ -53,11 +54,23 @@ pub struct StreamConfig {
     pub starts_at: MediaTime,
     /// Whether somebody waits for the words as they are spoken (a call) or for the whole (a file).
     pub live: bool,
+    /// Milliseconds of silence after which a live stream wants to know whether the speaker is done
+    /// ([`Event::TurnEnded`]); clamped to 96..=10 000, and asked at the latest when the utterance ends. 200 is
+    /// what the model learned from. `None` never asks, as when the ears have no model for it
+    /// ([`Ears::scores_turns`]).
+    pub turn_after_ms: Option<u32>,
 }
 
 impl Default for StreamConfig {
     fn default() -> Self {
-        Self { hints: Hints::default(), partials: true, endpointing_ms: 300, starts_at: MediaTime::ZERO, live: true }
+        Self {
+            hints: Hints::default(),
+            partials: true,
+            endpointing_ms: 300,
+            starts_at: MediaTime::ZERO,
+            live: true,
+            turn_after_ms: None,
+        }
     }
 }
 
@@ -103,6 +116,8 @@ pub struct Ears {
 struct Shared {
     info: Info,
     options: Options,
+    /// Scores pauses; without it nobody's are.
+    turn: Option<turn::Model>,
     ready: ears::Ready,
     wanted: worker::Wanted,
     closing: AtomicBool,
@@ -126,14 +141,28 @@ impl Drop for Stop {
 }
 
 impl Ears {
-    /// Starts the threads.
+    /// Starts the threads; no stream is told when a turn has ended.
     ///
     /// # Errors
     /// When a decoder cannot be instantiated or a thread cannot be started.
     pub fn start(recognizer: Arc<dyn Recognizer>, silero: Silero, options: Options) -> Result<Self, Error> {
+        Self::start_with_turns(recognizer, silero, None, options)
+    }
+
+    /// The same; with a model, streams that ask are told when a turn has ended.
+    ///
+    /// # Errors
+    /// When a decoder or the model cannot be instantiated or a thread cannot be started.
+    pub fn start_with_turns(
+        recognizer: Arc<dyn Recognizer>,
+        silero: Silero,
+        turn: Option<turn::Model>,
+        options: Options,
+    ) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
             info: recognizer.info().clone(),
             options: Options { workers: options.workers.max(1), ..options },
+            turn,
             ready: ears::Ready::default(),
             wanted: worker::Wanted::default(),
             closing: AtomicBool::new(false),
@@ -146,8 +175,9 @@ impl Ears {
         let stop = Arc::new(Stop(shared.clone()));
         for index in 0..shared.options.workers {
             let decoder = recognizer.decoder()?;
+            let scorer = shared.turn.as_ref().map(turn::Model::scorer).transpose()?;
             let (shared, recognizer) = (shared.clone(), recognizer.clone());
-            spawn(format!("asr-{index}"), move || worker::run(&shared, recognizer.as_ref(), decoder))?;
+            spawn(format!("asr-{index}"), move || worker::run(&shared, recognizer.as_ref(), decoder, scorer))?;
         }
         let of_ears = shared.clone();
         spawn("ears".to_owned(), move || ears::run(&of_ears, silero))?;
@@ -157,6 +187,11 @@ impl Ears {
     /// What recognizes.
     pub fn info(&self) -> &Info {
         &self.shared.info
+    }
+
+    /// Whether streams that ask are told when a turn has ended.
+    pub fn scores_turns(&self) -> bool {
+        self.shared.turn.is_some()
     }
 
     /// What is going on now.
@@ -196,6 +231,7 @@ impl Ears {
             .streams
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |open| (open < max).then_some(open + 1))
             .map_err(|_| Refused::Full(max))?;
+        let config = StreamConfig { turn_after_ms: config.turn_after_ms.filter(|_| self.scores_turns()), ..config };
         let id = shared.next_stream.fetch_add(1, Ordering::Relaxed);
         let notes = journal.map(|journal| journal::Notes::open(journal, &config, &shared.info));
         let track = notes.as_ref().map(journal::Notes::track);

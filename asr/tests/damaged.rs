@@ -4,7 +4,7 @@ mod fixture;
 
 use std::path::Path;
 
-use asr::{moonshine::Moonshine, onnx::Library, recognizer::Error, vad::silero::Silero};
+use asr::{moonshine::Moonshine, onnx::Library, recognizer::Error, turn::EndOfTurn, vad::silero::Silero};
 
 fn assert_refused<T>(what: &str, result: Result<T, Error>) {
     let Err(error) = result else { panic!("{what} was taken") };
@@ -54,6 +54,22 @@ fn damaged_voice_activity_models_are_refused() {
     assert_refused("flipped", Silero::load(&library, &file));
     let Some((_, moonshine)) = fixture::moonshine() else { return };
     assert_refused("another model", Silero::load(&library, &moonshine.join("encoder_model.ort")));
+}
+
+#[test]
+fn damaged_end_of_turn_models_are_refused() {
+    let Some((library, model)) = fixture::smart_turn() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("smart-turn-v3.2-cpu.onnx");
+    assert_refused("missing", EndOfTurn::load(&library, &file));
+    for part in [0, 5, 1000, 100_000, 8_000_000] {
+        damage(&model, &file, |bytes| bytes.truncate(part));
+        assert_refused("cut", EndOfTurn::load(&library, &file));
+    }
+    damage(&model, &file, |bytes| bytes[0] ^= 0x10);
+    assert_refused("flipped", EndOfTurn::load(&library, &file));
+    let Some((_, silero)) = fixture::silero() else { return };
+    assert_refused("another model", EndOfTurn::load(&library, &silero));
 }
 
 #[test]

@@ -9,12 +9,13 @@ use std::{
 };
 
 use asr::{
-    event::{Cut, Event, LostWhy, text},
-    listener::{Job, Listener},
+    event::{Cut, Event, LostWhy, UtteranceId, text},
+    listener::{Job, Listener, Task},
     pool::StreamConfig,
     recognizer::{Error, Hypothesis, TimedWord},
     vad::gate::WINDOW_SAMPLES,
 };
+use media::time::MediaTime;
 
 #[test]
 fn a_final_is_ready_when_the_pause_is_over() {
@@ -162,6 +163,138 @@ fn a_click_says_nothing() {
     assert!(call.events.is_empty());
 }
 
+#[test]
+fn a_pause_is_scored_once_where_it_begins_and_before_its_words_are_final() {
+    let mut call = Call::new(asks());
+    call.say(0..4);
+    let silent_from = call.at;
+    call.hush(2000);
+    let (said_at, utterance, probability, at) = call.only_turn();
+    assert_eq!((utterance, probability), (UtteranceId(0), 0.75));
+    assert_eq!(at.as_duration(), silent_from, "where the speech ended");
+    assert!(said_at - silent_from <= Duration::from_millis(260), "said {:?} after it", said_at - silent_from);
+    let kinds: Vec<&str> = call.events.iter().map(|(_, event)| kind(event)).filter(|&kind| kind != "partial").collect();
+    assert_eq!(kinds, ["started", "turn", "final", "ended"]);
+}
+
+#[test]
+fn the_next_pause_is_scored_anew_from_the_last_eight_seconds() {
+    let mut call = Call::new(asks());
+    call.decode_takes = Some(Duration::from_millis(1));
+    call.say(0..30);
+    call.hush(256);
+    call.say(30..32);
+    call.hush(2000);
+    assert_eq!(call.asked.len(), 2);
+    assert_eq!(call.turns().len(), 2);
+    let (first, second) = (&call.asked[0], &call.asked[1]);
+    assert_eq!((first.len(), second.len()), (128_000, 128_000));
+    // Six windows of silence end it, and the words before are there.
+    let quiet = second.iter().rev().take_while(|&&sample| sample == 0.0).count();
+    assert_eq!(quiet, 6 * WINDOW_SAMPLES + GAP_SAMPLES);
+    assert_eq!(second[128_000 - quiet - 1], value(31));
+}
+
+#[test]
+fn a_stream_younger_than_eight_seconds_is_scored_from_its_beginning() {
+    let mut call = Call::new(asks());
+    call.hush(320);
+    call.say(0..2);
+    call.hush(800);
+    assert_eq!(call.asked.len(), 1);
+    assert_eq!(call.asked[0].len(), 2 * (SOUND_SAMPLES + GAP_SAMPLES) + 16 * WINDOW_SAMPLES);
+}
+
+#[test]
+fn an_answer_that_comes_when_somebody_speaks_again_is_thrown_away() {
+    let mut call = Call::new(asks());
+    call.score_takes = Duration::from_millis(150);
+    call.say(0..4);
+    call.hush(224);
+    call.say(4..8);
+    assert_eq!(call.asked.len(), 1, "the pause was long enough to be asked about");
+    assert!(call.turns().is_empty(), "and was over before the answer");
+    call.hush(800);
+    assert_eq!(call.only_turn().1, UtteranceId(0));
+    assert_eq!(call.transcript(), spelled(0..8));
+}
+
+#[test]
+fn an_utterance_that_ends_sooner_is_scored_when_it_ends() {
+    let mut call = Call::new(StreamConfig { turn_after_ms: Some(5_000), ..StreamConfig::default() });
+    call.say(0..4);
+    call.hush(800);
+    let (_, utterance, _, at) = call.only_turn();
+    let ended = call.events.iter().find_map(|(_, event)| match event {
+        Event::SpeechEnded { utterance, at } => Some((*utterance, *at)),
+        _ => None,
+    });
+    assert_eq!(ended, Some((utterance, at)));
+}
+
+#[test]
+fn words_that_a_final_waits_for_are_decoded_before_a_pause_is_scored() {
+    let mut call = Call::new(StreamConfig { turn_after_ms: Some(96), partials: false, ..StreamConfig::default() });
+    call.say(0..4);
+    call.hush(800);
+    assert_eq!(call.tasks, [Task::Final, Task::Turn]);
+}
+
+#[test]
+fn only_live_streams_that_ask_have_their_pauses_scored() {
+    for config in [StreamConfig::default(), StreamConfig { live: false, ..asks() }] {
+        let mut call = Call::new(config);
+        call.say(0..4);
+        call.hush(800);
+        assert!(call.asked.is_empty() && call.turns().is_empty());
+        assert_eq!(call.transcript(), spelled(0..4));
+    }
+}
+
+#[test]
+fn a_score_that_fails_says_nothing_and_the_next_is_made() {
+    let mut call = Call::new(asks());
+    call.probability = None;
+    call.say(0..4);
+    call.hush(800);
+    assert!(call.turns().is_empty());
+    call.probability = Some(0.25);
+    call.say(4..8);
+    call.hush(800);
+    assert_eq!(call.only_turn().2, 0.25);
+    assert_eq!(call.transcript(), spelled(0..8));
+}
+
+#[test]
+fn nothing_is_said_of_a_turn_once_the_audio_has_ended() {
+    let mut call = Call::new(asks());
+    call.score_takes = Duration::from_millis(150);
+    call.say(0..4);
+    call.hush(224);
+    assert_eq!(call.asked.len(), 1);
+    call.end();
+    assert!(call.listener.is_done() && call.turns().is_empty());
+    assert_eq!(call.events.last().map(|(_, event)| kind(event)), Some("ended"));
+}
+
+#[test]
+fn finalize_within_a_pause_neither_repeats_nor_loses_the_score() {
+    let mut call = Call::new(asks());
+    call.say(0..4);
+    call.hush(128);
+    call.finalize();
+    call.hush(800);
+    call.finalize();
+    call.hush(800);
+    assert_eq!(call.asked.len(), 1);
+    assert_eq!(call.turns().len(), 1);
+    assert_eq!(call.transcript(), spelled(0..4));
+}
+
+fn asks() -> StreamConfig {
+    StreamConfig { turn_after_ms: Some(200), ..StreamConfig::default() }
+}
+
 /// A stream in a world of numbers.
 struct Call {
     listener: Listener,
@@ -171,6 +304,12 @@ struct Call {
     decode_takes: Option<Duration>,
     running: Option<(Duration, Job)>,
     broken: bool,
+    /// What a score takes, and what it says.
+    score_takes: Duration,
+    probability: Option<f32>,
+    /// The sound of every score that was asked for, and what was done in which order.
+    asked: Vec<Vec<f32>>,
+    tasks: Vec<Task>,
     events: Vec<(Duration, Event)>,
     longest_window_s: f32,
     decoded_s: f32,
@@ -192,6 +331,10 @@ impl Call {
             decode_takes: Some(Duration::from_millis(25)),
             running: None,
             broken: false,
+            score_takes: Duration::from_millis(50),
+            probability: Some(0.75),
+            asked: Vec::new(),
+            tasks: Vec::new(),
             events: Vec::new(),
             longest_window_s: 0.0,
             decoded_s: 0.0,
@@ -244,7 +387,13 @@ impl Call {
 
     fn work(&mut self) {
         self.drain();
-        if let Some((_, job)) = self.running.take_if(|(ready, _)| *ready <= self.at) {
+        let ready = self.running.take_if(|(ready, _)| *ready <= self.at);
+        if let Some((_, job)) = &ready
+            && job.task == Task::Turn
+        {
+            self.listener.scored(job.id, self.probability);
+            self.drain();
+        } else if let Some((_, job)) = ready {
             let answer = if self.broken { Err(Error::Engine("broken".to_owned())) } else { Ok(read(&job.audio)) };
             let cost = self.decode_takes.unwrap_or_default().mul_f32(job.audio.len() as f32 / 16_000.0);
             self.listener.decoded(job.id, answer, cost);
@@ -254,6 +403,12 @@ impl Call {
             && let Some(takes) = self.decode_takes
             && let Some(job) = self.listener.take_job(self.began + self.at)
         {
+            self.tasks.push(job.task);
+            if job.task == Task::Turn {
+                self.asked.push(job.audio.clone());
+                self.running = Some((self.at + self.score_takes, job));
+                return;
+            }
             let window_s = job.audio.len() as f32 / 16_000.0;
             self.longest_window_s = self.longest_window_s.max(window_s);
             self.decoded_s += window_s;
@@ -273,6 +428,20 @@ impl Call {
             _ => None,
         });
         finals.collect()
+    }
+
+    fn turns(&self) -> Vec<(Duration, UtteranceId, f32, MediaTime)> {
+        let turns = self.events.iter().filter_map(|(said_at, event)| match event {
+            Event::TurnEnded { utterance, probability, at } => Some((*said_at, *utterance, *probability, *at)),
+            _ => None,
+        });
+        turns.collect()
+    }
+
+    fn only_turn(&self) -> (Duration, UtteranceId, f32, MediaTime) {
+        let turns = self.turns();
+        assert_eq!(turns.len(), 1, "{turns:?}");
+        turns[0]
     }
 
     fn transcript(&self) -> String {
@@ -344,6 +513,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Partial { .. } => "partial",
         Event::Final { .. } => "final",
         Event::SpeechEnded { .. } => "ended",
+        Event::TurnEnded { .. } => "turn",
         Event::Lost { .. } => "lost",
     }
 }

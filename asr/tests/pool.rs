@@ -1,12 +1,17 @@
-//! The pool's shell: places, back-pressure, and what happens to streams when the ears go away.
+//! The pool's shell: places, back-pressure, who hears of turns, and what happens to streams when the ears go away.
 
 mod fixture;
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use asr::{
+    event::Event,
     pool::{Ears, Options, Refused, StreamConfig},
     recognizer::{Decoder, Error, Hints, Hypothesis, Info, Recognizer},
+    turn,
     vad::silero::Silero,
 };
 
@@ -32,10 +37,15 @@ impl Decoder for Silent {
 }
 
 fn ears(streams_max: usize) -> Option<Ears> {
+    ears_with(None, streams_max)
+}
+
+fn ears_with(turn: Option<turn::Model>, streams_max: usize) -> Option<Ears> {
     let (library, model) = fixture::silero()?;
     let silero = Silero::load(&library, &model).expect("the model is whole");
     let info = Info { engine: "deaf", model: "deaf".to_owned(), languages: vec!["en".to_owned()], window_max_s: 20 };
-    Some(Ears::start(Arc::new(Deaf(info)), silero, Options { workers: 1, streams_max }).expect("threads start"))
+    let options = Options { workers: 1, streams_max };
+    Some(Ears::start_with_turns(Arc::new(Deaf(info)), silero, turn, options).expect("threads start"))
 }
 
 #[test]
@@ -65,4 +75,46 @@ async fn readers_and_writers_are_released_when_the_ears_stop() {
     drop(ears);
     assert_eq!(reader.await.expect("the reader ends"), None);
     drop(input);
+}
+
+#[tokio::test]
+async fn a_stream_that_asks_hears_that_the_turn_has_ended_and_its_neighbour_does_not() {
+    let Some((library, model)) = fixture::smart_turn() else { return };
+    let Some(mut sound) = fixture::speech("speech/jfk.wav") else { return };
+    let model = turn::Model::load(&library, &model).expect("the model is whole");
+    let Some(ears) = ears_with(Some(model), 2) else { return };
+    sound.extend([0.0; 8_000]);
+    let asks = StreamConfig { turn_after_ms: Some(200), ..StreamConfig::default() };
+    let (mut input, mut events) = ears.open(asks).expect("a place");
+    let (mut neighbour, mut beside) = ears.open(StreamConfig::default()).expect("a place");
+    for piece in sound.chunks(320) {
+        input.push(piece).await.expect("open");
+        neighbour.push(piece).await.expect("open");
+    }
+    neighbour.finish();
+    let ended = loop {
+        let event = tokio::time::timeout(Duration::from_secs(20), events.next()).await.expect("the turn is scored");
+        match event.expect("the stream is open") {
+            Event::TurnEnded { probability, at, .. } if at.as_secs_f64() > 9.5 => break probability,
+            _ => {}
+        }
+    };
+    assert!(ended > 0.5, "the sentence is over: {ended}");
+    while let Some(event) = beside.next().await {
+        assert!(!matches!(event, Event::TurnEnded { .. }), "nobody asked: {event:?}");
+    }
+}
+
+#[test]
+fn ears_without_the_model_never_speak_of_turns() {
+    let Some(ears) = ears(1) else { return };
+    let Some(sound) = fixture::speech("speech/jfk.wav") else { return };
+    assert!(!ears.scores_turns());
+    let asks = StreamConfig { turn_after_ms: Some(200), ..StreamConfig::default() };
+    let (mut input, mut events) = ears.open(asks).expect("a place");
+    input.push_blocking(&sound).expect("open");
+    input.finish();
+    let said: Vec<Event> = std::iter::from_fn(|| events.next_blocking()).collect();
+    assert!(said.iter().any(|event| matches!(event, Event::SpeechEnded { .. })));
+    assert!(!said.iter().any(|event| matches!(event, Event::TurnEnded { .. })));
 }

@@ -14,6 +14,7 @@ use asr::{
         replay::Stream,
     },
     recognizer::Recognizer,
+    turn,
     vad::silero::Silero,
 };
 use media::journal::{FILE_NAME, Journal, Kind, Reader};
@@ -26,11 +27,14 @@ fn streams_heard_at_once_are_heard_again_to_the_same_events() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let journal = Journal::create(&folder.path().join("r1"), now()).expect("a journal");
     let options = Options { workers: 2, streams_max: 8 };
-    let ears = Ears::start(Arc::new(moonshine), silero(), options).expect("the ears start");
+    // Without the model the streams ask for nothing, and are heard again all the same.
+    let turn = fixture::smart_turn().map(|(library, model)| turn::Model::load(&library, &model).expect("a model"));
+    let ears = Ears::start_with_turns(Arc::new(moonshine), silero(), turn, options).expect("the ears start");
 
     let (mut speaking, mut hearing) = (Vec::new(), Vec::new());
     for (index, sound) in sounds.into_iter().enumerate() {
-        let config = StreamConfig { live: index != 1, partials: index != 2, ..StreamConfig::default() };
+        let turn_after_ms = (index != 2).then_some(200);
+        let config = StreamConfig { live: index != 1, partials: index != 2, turn_after_ms, ..StreamConfig::default() };
         let (mut input, mut events) = ears.open_noted(config, Some(&journal)).expect("a place");
         let track = events.track().expect("a noted stream has a track");
         // At some forty times the speed of speech, in pieces that fit no window.

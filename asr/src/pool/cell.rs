@@ -113,6 +113,14 @@ impl Ear {
         self.listener.decoded(job, answer, cost);
     }
 
+    /// See [`Listener::scored`].
+    pub(super) fn scored(&mut self, job: u64, probability: Option<f32>) {
+        if let Some(notes) = &self.notes {
+            notes.scored(job, probability);
+        }
+        self.listener.scored(job, probability);
+    }
+
     /// See [`Listener::due`].
     fn ask_due(&mut self, at: Instant) -> Option<Instant> {
         self.note(Mark::Asked, at);

@@ -2,8 +2,8 @@
 //!
 //! A listener is a pure function of the calls made on it, in their order and with their times. Each is noted
 //! under the lock that orders them: windows with their samples, bit for bit, marks, the moments at which a decode
-//! was taken, and how each decode came out (not what it said: the models are asked again). Written by the
-//! voice-activity thread and the workers, who never wait for it; read by [`super::replay`].
+//! was taken, and how each decode came out (not what it said: the models are asked again). A score is noted as it
+//! was. Written by the voice-activity thread and the workers, who never wait for it; read by [`super::replay`].
 
 use std::{
     fmt,
@@ -44,7 +44,7 @@ impl Notes {
             .u8(u8::from(config.live))
             .u32(config.endpointing_ms)
             .u64(config.starts_at.ticks());
-        let body = put_terms(body, hints);
+        let body = put_terms(body, hints).u32(config.turn_after_ms.unwrap_or(NEVER));
         notes.journal.note(Kind::EarsOpened, notes.track, body.done());
         notes
     }
@@ -77,6 +77,11 @@ impl Notes {
         };
         let cost = u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX);
         let body = Put::new().u8(ANSWERED).u64(job).u8(outcome as u8).u64(cost);
+        self.journal.note(Kind::EarsTold, self.track, body.done());
+    }
+
+    pub(super) fn scored(&self, job: u64, probability: Option<f32>) {
+        let body = Put::new().u8(SCORED).u64(job).u32(probability.unwrap_or(f32::NAN).to_bits());
         self.journal.note(Kind::EarsTold, self.track, body.done());
     }
 }
@@ -116,6 +121,10 @@ pub enum Mark {
 
 const ANSWERED: u8 = 5;
 const EXPECTS: u8 = 6;
+const SCORED: u8 = 7;
+
+/// How long a stream waits that never asks whether somebody is done.
+const NEVER: u32 = u32::MAX;
 
 /// How a decode came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +183,13 @@ pub enum Step {
         /// What it cost the worker.
         cost: Duration,
     },
+    /// It was told how likely a speaker was done.
+    Scored {
+        /// By which job.
+        job: u64,
+        /// 0..=1; `None` when the model failed.
+        probability: Option<f32>,
+    },
 }
 
 impl Opened {
@@ -193,9 +209,11 @@ impl Opened {
             return Err(Short { at: 0 });
         }
         let keyterms = take_terms(&mut body)?;
+        // Absent from streams that were noted before anything could be asked.
+        let turn_after_ms = if body.end().is_ok() { None } else { Some(body.u32()?).filter(|&ms| ms != NEVER) };
         body.end()?;
         let hints = Hints { language, keyterms };
-        let config = StreamConfig { hints, partials, endpointing_ms, starts_at, live };
+        let config = StreamConfig { hints, partials, endpointing_ms, starts_at, live, turn_after_ms };
         Ok(Self { config, engine, model, window_max_s })
     }
 }
@@ -226,6 +244,13 @@ impl Step {
                         _ => return Err(Short { at: 9 }),
                     };
                     Self::Answered { job, outcome, cost: Duration::from_nanos(body.u64()?) }
+                }
+                SCORED => {
+                    let (job, probability) = (body.u64()?, f32::from_bits(body.u32()?));
+                    if !probability.is_nan() && !(0.0..=1.0).contains(&probability) {
+                        return Err(Short { at: 9 });
+                    }
+                    Self::Scored { job, probability: Some(probability).filter(|probability| !probability.is_nan()) }
                 }
                 EXPECTS => {
                     let language = take_language(&mut body)?;

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     event::Event,
-    listener::{Job, Listener},
+    listener::{Job, Listener, Task},
     recognizer::{Decoder, Error},
     segment::Score,
     vad::{
@@ -73,6 +73,7 @@ impl Stream {
             }
             Step::Expected(hints) => self.listener.expect(hints),
             Step::Answered { job, outcome, cost } => self.answer(job, outcome, cost, decoder)?,
+            Step::Scored { job, probability } => self.score(job, probability)?,
         }
         Ok(std::iter::from_fn(|| self.listener.poll()).collect())
     }
@@ -93,6 +94,16 @@ impl Stream {
         Ok(())
     }
 
+    /// What a score was is noted, so its model need not be asked.
+    fn score(&mut self, then: u64, probability: Option<f32>) -> Result<(), Diverged> {
+        let now = self.job.as_ref().map(|job| job.id);
+        if self.job.take_if(|job| job.id == then && job.task == Task::Turn).is_none() {
+            return Err(Diverged::Decode { then, now });
+        }
+        self.listener.scored(then, probability);
+        Ok(())
+    }
+
     fn answer(
         &mut self,
         then: u64,
@@ -101,7 +112,7 @@ impl Stream {
         decoder: &mut dyn Decoder,
     ) -> Result<(), Diverged> {
         let now = self.job.as_ref().map(|job| job.id);
-        let Some(job) = self.job.take().filter(|job| job.id == then) else {
+        let Some(job) = self.job.take_if(|job| job.id == then && job.task != Task::Turn) else {
             return Err(Diverged::Decode { then, now });
         };
         let answer = match outcome {

@@ -1,7 +1,8 @@
-//! A decoder thread: takes the stream whose decode is due first, decodes, hands the answer back.
+//! A decoder thread: takes the stream whose job is due first, decodes or scores, hands the answer back.
 //!
 //! Finals come before partials because their due time lies in the past; a stream stands in the line once, so
-//! a partial that waited is simply made later from more audio, and counted as dropped by its listener.
+//! a partial that waited is simply made later from more audio, and counted as dropped by its listener. A pause is
+//! scored by the thread's own copy of the model, behind the finals and before partials that may still wait.
 
 use std::{
     collections::BTreeMap,
@@ -15,9 +16,13 @@ use super::{
     cell::{Cell, lock},
     now,
 };
-use crate::recognizer::{Decoder, Error, Recognizer};
+use crate::{
+    listener::{Job, Task},
+    recognizer::{Decoder, Error, Hypothesis, Recognizer},
+    turn::EndOfTurn,
+};
 
-/// The line of streams that want a decode, the earliest due first.
+/// The line of streams that want a job done, the earliest due first.
 #[derive(Default)]
 pub(super) struct Wanted {
     line: Mutex<BTreeMap<(Instant, u64), Arc<Cell>>>,
@@ -65,7 +70,12 @@ impl Wanted {
 }
 
 /// Runs until the ears stop.
-pub(super) fn run(shared: &Shared, recognizer: &dyn Recognizer, mut decoder: Box<dyn Decoder>) {
+pub(super) fn run(
+    shared: &Shared,
+    recognizer: &dyn Recognizer,
+    mut decoder: Box<dyn Decoder>,
+    mut scorer: Option<EndOfTurn>,
+) {
     while let Some(cell) = shared.wanted.take(shared) {
         let mut ear = cell.ear();
         ear.due = None;
@@ -79,25 +89,62 @@ pub(super) fn run(shared: &Shared, recognizer: &dyn Recognizer, mut decoder: Box
         };
         drop(ear);
 
-        let answer = catch_unwind(AssertUnwindSafe(|| decoder.decode(&job.audio, &job.hints, &job.abort)))
-            .unwrap_or_else(|_| Err(Error::Engine("the decoder panicked".to_owned())));
+        let answer = match job.task {
+            Task::Partial | Task::Final => Answer::Words(decode(recognizer, &mut decoder, &job)),
+            Task::Turn => Answer::Turn(score(shared, &mut scorer, &job.audio)),
+        };
         let done_at = now();
-        if let Err(Error::Engine(why)) = &answer {
-            tracing::error!(why, "a window could not be decoded");
-            // Its state is not to be trusted any more. Without a new one the old must do.
-            match recognizer.decoder() {
-                Ok(fresh) => decoder = fresh,
-                Err(error) => tracing::error!(%error, "no new decoder"),
-            }
-        }
-        let stage = if job.is_final { "asr_final" } else { "asr_partial" };
+        let stage = match job.task {
+            Task::Partial => "asr_partial",
+            Task::Final => "asr_final",
+            Task::Turn => "turn_score",
+        };
         metrics::histogram!("harmony_stage_seconds", "stage" => stage).record(done_at - taken_at);
 
         let mut ear = cell.ear();
-        ear.decoded(job.id, answer, done_at - taken_at);
+        match answer {
+            Answer::Words(answer) => ear.decoded(job.id, answer, done_at - taken_at),
+            Answer::Turn(probability) => ear.scored(job.id, probability),
+        }
         cell.publish(&mut ear, done_at);
         drop(ear);
         // A file that waited for the decoders goes on.
         shared.ready.add(&cell);
     }
+}
+
+enum Answer {
+    Words(Result<Hypothesis, Error>),
+    Turn(Option<f32>),
+}
+
+fn decode(recognizer: &dyn Recognizer, decoder: &mut Box<dyn Decoder>, job: &Job) -> Result<Hypothesis, Error> {
+    let answer = catch_unwind(AssertUnwindSafe(|| decoder.decode(&job.audio, &job.hints, &job.abort)))
+        .unwrap_or_else(|_| Err(Error::Engine("the decoder panicked".to_owned())));
+    if let Err(Error::Engine(why)) = &answer {
+        tracing::error!(why, "a window could not be decoded");
+        // Its state is not to be trusted any more. Without a new one the old must do.
+        match recognizer.decoder() {
+            Ok(fresh) => *decoder = fresh,
+            Err(error) => tracing::error!(%error, "no new decoder"),
+        }
+    }
+    answer
+}
+
+/// How likely the speaker is done; `None` when the model fails, and whoever asked goes by silence alone.
+fn score(shared: &Shared, scorer: &mut Option<EndOfTurn>, sound: &[f32]) -> Option<f32> {
+    let ready = scorer.as_mut()?;
+    let answer = catch_unwind(AssertUnwindSafe(|| ready.score(sound)))
+        .unwrap_or_else(|_| Err(Error::Engine("the end-of-turn model panicked".to_owned())));
+    let error = match answer {
+        Ok(probability) => return Some(probability),
+        Err(error) => error,
+    };
+    tracing::error!(%error, "a pause could not be scored");
+    match shared.turn.as_ref()?.scorer() {
+        Ok(fresh) => *scorer = Some(fresh),
+        Err(error) => tracing::error!(%error, "no new end-of-turn model"),
+    }
+    None
 }
