@@ -5,20 +5,22 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::voice::Sentence;
+use crate::{viseme::Shape, voice::Sentence};
 
 /// A sentence that was spoken to its end.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Spoken {
     /// Mono f32 in [-1, 1] at the voice's rate.
     pub(crate) samples: Vec<f32>,
     /// Words by their place in the sentence, and the samples at which they begin.
     pub(crate) words: Vec<(usize, u64)>,
+    /// Visemes, where they are wanted.
+    pub(crate) shapes: Vec<Shape>,
 }
 
 impl Spoken {
     fn bytes(&self) -> usize {
-        size_of_val(self.samples.as_slice()) + size_of_val(self.words.as_slice())
+        size_of_val(self.samples.as_slice()) + size_of_val(self.words.as_slice()) + size_of_val(self.shapes.as_slice())
     }
 }
 
@@ -111,7 +113,7 @@ mod tests {
     }
 
     fn spoken(samples: usize) -> Arc<Spoken> {
-        Arc::new(Spoken { samples: vec![0.0; samples], words: vec![(0, 0)] })
+        Arc::new(Spoken { samples: vec![0.0; samples], words: vec![(0, 0)], shapes: Vec::new() })
     }
 
     #[test]

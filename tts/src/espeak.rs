@@ -7,7 +7,7 @@
 //! or in the way is killed by its id and always waited for.
 
 mod markup;
-mod places;
+mod phonemes;
 mod process;
 
 use std::{
@@ -19,11 +19,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::{
-    places::Envelope,
-    process::{Chunk, Process},
-};
+pub use self::phonemes::Phonemes;
+use self::process::{Chunk, Process};
 use crate::{
+    places::Envelope,
     sentence::SENTENCE_CHARS_MAX,
     voice::{Error, Info, Made, Sentence, Speaker, Voice, VoiceId},
 };

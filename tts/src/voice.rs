@@ -1,9 +1,10 @@
 //! What every voice offers: one sentence in, samples and the places of its words out.
 //!
-//! [`crate::espeak`] is a program beside this one; voices with a model or across the network are to come, so this
-//! is a trait. A voice knows nothing of utterances, turns or calls. It is called on `tts-N` threads, where it may
-//! block within its own time limit and allocate.
+//! [`crate::espeak`] is a program beside this one, [`crate::piper`] a model, [`crate::remote`] companies across the
+//! network; [`crate::fallback`] and [`crate::cast`] are made of others. A voice knows nothing of utterances, turns or
+//! calls. It is called on `tts-N` threads, where it may block within its own time limit and allocate.
 
+pub(crate) mod borrowed;
 mod choice;
 mod language;
 
@@ -13,7 +14,10 @@ pub use self::{
     choice::{Choice, Speaker, VoiceId, choose},
     language::{Language, Rules},
 };
-use crate::utterance::{Emphasis, Prosody};
+use crate::{
+    remote::Trouble,
+    utterance::{Emphasis, Prosody},
+};
 
 /// Whatever speaks. Shared by every worker thread.
 pub trait Voice: Send + Sync {
@@ -57,6 +61,8 @@ pub enum Made<'a> {
         /// The sample of the sentence at which it begins; never falls.
         at_sample: u64,
     },
+    /// Another voice speaks from here on, in place of the one that should: the sentence is not to be remembered.
+    Instead,
 }
 
 /// What is spoken in one go: a sentence or a clause, already in words.
@@ -66,6 +72,26 @@ pub struct Sentence {
     pub voice: VoiceId,
     /// Its words, in order.
     pub words: Vec<Word>,
+}
+
+impl Sentence {
+    /// Its words as they are read, with a space between them.
+    pub fn spoken(&self) -> String {
+        let mut text = String::new();
+        for word in self.words.iter().filter(|word| !word.spoken.is_empty()) {
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(&word.spoken);
+        }
+        text
+    }
+
+    /// How fast it is said, as a factor: the mean over its words.
+    pub fn rate(&self) -> f32 {
+        let sum: f32 = self.words.iter().map(|word| word.how.prosody.rate).sum();
+        if self.words.is_empty() { 1.0 } else { sum / self.words.len() as f32 }
+    }
 }
 
 /// A word as written, with how it is read.
@@ -110,6 +136,9 @@ pub enum Error {
     /// It took longer than any sentence takes.
     #[error("the voice took longer than {0} ms for a sentence")]
     TimedOut(u64),
+    /// A company across the network did not speak; it says whose fault that is.
+    #[error(transparent)]
+    Remote(#[from] Trouble),
     /// The sentence is longer than it takes.
     #[error("a sentence of {chars} characters; the voice takes {max}")]
     TooLong {

@@ -8,6 +8,7 @@
 
 mod cell;
 mod line;
+mod lips;
 mod speech;
 
 use std::{
@@ -31,6 +32,7 @@ use self::{
 };
 use crate::{
     cache::{Cache, Spoken},
+    espeak::Phonemes,
     sentence::{self, Part},
     text,
     utterance::{TooMuch, Utterance},
@@ -46,11 +48,14 @@ pub struct Options {
     pub lines_max: usize,
     /// Memory for sentences that were spoken before, in bytes: 32 MiB are six minutes. Zero remembers nothing.
     pub cache_bytes: usize,
+    /// Whoever knows how words sound, where readers are to be told visemes; that takes some ten milliseconds of a
+    /// thread for each sentence, after its samples. `None` tells none.
+    pub visemes: Option<Phonemes>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { workers: 2, lines_max: 1_000, cache_bytes: 32 << 20 }
+        Self { workers: 2, lines_max: 1_000, cache_bytes: 32 << 20, visemes: None }
     }
 }
 
@@ -302,8 +307,8 @@ impl Shared {
             cell.give(Out::Known(job.of, known, Arc::new(sentence.clone())));
             return Ok(());
         }
-        let mut spoken = Spoken { samples: Vec::new(), words: Vec::new() };
-        let mut is_first = true;
+        let mut spoken = Spoken::default();
+        let (mut is_first, mut is_own) = (true, true);
         let mut made = |made: Made<'_>| match made {
             Made::Samples(samples) => {
                 if std::mem::take(&mut is_first) {
@@ -316,11 +321,18 @@ impl Shared {
                 spoken.words.push((index, at_sample));
                 cell.give(Out::Word(job.of, written(sentence, index), at_sample));
             }
+            Made::Instead => is_own = false,
         };
         let speaking = AssertUnwindSafe(|| self.voice.speak(sentence, &job.stop, &mut made));
         catch_unwind(speaking).unwrap_or_else(|_| Err(Error::Failed("the voice panicked".to_owned())))?;
         self.spoken.fetch_add(1, Ordering::Relaxed);
-        lock(&self.cache).keep(sentence, Arc::new(spoken));
+        if let Some(phonemes) = &self.options.visemes {
+            spoken.shapes = lips::shapes(phonemes, sentence, &spoken, rate_hz, &job.stop);
+            cell.give(Out::Shapes(job.of, spoken.shapes.clone()));
+        }
+        if is_own {
+            lock(&self.cache).keep(sentence, Arc::new(spoken));
+        }
         Ok(())
     }
 

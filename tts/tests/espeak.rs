@@ -15,10 +15,11 @@ use std::{
 
 use media::dsp::level::rms_dbfs;
 use tts::{
-    espeak::Espeak,
+    espeak::{Espeak, Phonemes},
     sentence::{self, Part},
     text,
     utterance::{Emphasis, Piece, Prosody, Utterance},
+    viseme::Viseme,
     voice::{Error, Language, Made, Sentence, Speaker, Voice as _, VoiceId, Word},
     worker::{Options, Said, Voices},
 };
@@ -56,6 +57,7 @@ fn spoken(espeak: &Espeak, sentence: &Sentence) -> Result<(Vec<f32>, Vec<u64>), 
     espeak.speak(sentence, &AtomicBool::new(false), &mut |made| match made {
         Made::Samples(some) => samples.extend_from_slice(some),
         Made::Word { at_sample, .. } => places.push(at_sample),
+        Made::Instead => panic!("nobody else speaks"),
     })?;
     Ok((samples, places))
 }
@@ -94,6 +96,36 @@ fn german_and_english_have_the_length_the_level_and_no_gaps_that_speech_has() {
             assert!(places.is_sorted() && *places.last().unwrap() < samples.len() as u64, "{places:?}");
         }
     }
+}
+
+#[test]
+fn a_mouth_moves_with_the_words_also_when_they_come_from_memory() {
+    let Some(espeak) = espeak() else { return };
+    let options = Options { workers: 1, visemes: Some(Phonemes::default()), ..Options::default() };
+    let voices = Voices::start(Arc::new(espeak), options).unwrap();
+    let utterance = Utterance::plain(voice(Language::GERMAN), "Mama fährt um 14:30 Uhr. Bis dann.");
+    let told = || {
+        let mut speech = voices.speak(&utterance, 48_000).unwrap();
+        let (mut words, mut shapes, mut samples) = (Vec::new(), Vec::new(), 0);
+        while let Some(said) = speech.next_blocking() {
+            match said {
+                Said::Samples { samples: some, .. } => samples += some.len() as u64,
+                Said::Word { at_sample, .. } => words.push(at_sample),
+                Said::Viseme { viseme, at_sample, samples, .. } => shapes.push((viseme, at_sample, samples)),
+                Said::Finished { .. } => {}
+                said => panic!("{said:?}"),
+            }
+        }
+        (words, shapes, samples)
+    };
+    let (words, shapes, samples) = told();
+    let mouth: Vec<Viseme> = shapes.iter().map(|(viseme, ..)| *viseme).take(4).collect();
+    assert_eq!(mouth, [Viseme::Pp, Viseme::Aa, Viseme::Pp, Viseme::Aa], "Mama");
+    assert!(shapes.iter().all(|(_, at, length)| *length > 0 && at + length <= samples));
+    assert!(shapes.windows(2).all(|pair| pair[0].1 + pair[0].2 <= pair[1].1), "{shapes:?}");
+    assert!(words.iter().all(|word| shapes.iter().any(|(_, at, _)| at == word)), "each word begins with a shape");
+    assert_eq!(told(), (words, shapes, samples));
+    assert_eq!(voices.stats().recalled, 2);
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod state;
 mod track;
 mod wav;
 
+pub use opus::OggOpus;
 pub use recorder::{Opening, Options, RecordError, Recorder, Recording, Stats};
 pub use running::Source;
 pub use state::{BadId, Container, Encoding, Manifest, RecordingId, State, Track};

@@ -24,7 +24,7 @@ const PACKET_BYTES_MAX: usize = 1_275;
 const COMPLEXITY: i32 = 5;
 
 /// Makes one Ogg/Opus file.
-pub(super) struct OggOpus {
+pub struct OggOpus {
     encoder: ::opus::Encoder,
     pages: PageWriter,
     /// Samples by which the encoder is late; players drop as many from the start.
@@ -39,8 +39,11 @@ pub(super) struct OggOpus {
 impl OggOpus {
     /// Begins a file: its two headers are appended to `out`.
     ///
-    /// `title` is what players show. Fails only when libopus has no memory.
-    pub(super) fn begin(bitrate_bps: u32, serial: u32, title: &str, out: &mut Vec<u8>) -> Result<Self, ::opus::Error> {
+    /// `title` is what players show.
+    ///
+    /// # Errors
+    /// Only when libopus has no memory.
+    pub fn begin(bitrate_bps: u32, serial: u32, title: &str, out: &mut Vec<u8>) -> Result<Self, ::opus::Error> {
         let mut encoder = ::opus::Encoder::new(48_000, ::opus::Channels::Mono, ::opus::Application::Audio)?;
         encoder.set_bitrate(::opus::Bitrate::Bits(i32::try_from(bitrate_bps).unwrap_or(i32::MAX)))?;
         encoder.set_complexity(COMPLEXITY)?;
@@ -68,7 +71,7 @@ impl OggOpus {
     }
 
     /// Takes samples and appends the pages that they complete to `out`.
-    pub(super) fn push(&mut self, mut samples: &[f32], out: &mut Vec<u8>) {
+    pub fn push(&mut self, mut samples: &[f32], out: &mut Vec<u8>) {
         while !samples.is_empty() {
             let (now, later) = samples.split_at(samples.len().min(FRAME_SAMPLES - self.filled));
             self.frame[self.filled..self.filled + now.len()].copy_from_slice(now);
@@ -92,7 +95,7 @@ impl OggOpus {
     }
 
     /// Ends the file: the rest and the last page are appended to `out`, which says the exact length.
-    pub(super) fn finish(mut self, out: &mut Vec<u8>) {
+    pub fn finish(mut self, out: &mut Vec<u8>) {
         let end = self.samples() + u64::from(self.pre_skip);
         // What the encoder is late by is still inside it: at least one more packet brings it out.
         while self.packets * (FRAME_SAMPLES as u64) < end {

@@ -49,27 +49,8 @@ pub(super) enum Chunk {
 impl Process {
     /// Starts `program` with `voice`. It waits for its text.
     pub(super) fn start(program: &OsStr, voice: &str) -> Result<Self, Error> {
-        let mut command = Command::new(program);
-        command
-            // UTF-8, SSML, no pause at the end: pauses are ours to make.
-            .args(["-v", voice, "-b", "1", "-m", "-z", "--stdin", "--stdout"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            // Keys and addresses in the environment are none of its business.
-            .env_clear();
-        for name in ["PATH", "ESPEAK_DATA_PATH"] {
-            if let Some(value) = std::env::var_os(name) {
-                command.env(name, value);
-            }
-        }
-        let mut child = command.spawn().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Error::Missing {
-                what: program.display().to_string(),
-                install: "install the package espeak-ng (apt-get install espeak-ng)".to_owned(),
-            },
-            _ => Error::Failed(format!("it cannot be started: {error}")),
-        })?;
+        // UTF-8, SSML, no pause at the end: pauses are ours to make.
+        let mut child = spawn(program, &["-v", voice, "-b", "1", "-m", "-z", "--stdin", "--stdout"])?;
         let stdout = child.stdout.take().expect("stdout was asked for");
         let header = Vec::with_capacity(HEADER_BYTES);
         let buffer = vec![0; READ_BYTES].into_boxed_slice();
@@ -163,6 +144,30 @@ impl Drop for Process {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Starts `program` with its ends in our hands and nothing of our environment.
+pub(super) fn spawn(program: &OsStr, args: &[&str]) -> Result<Child, Error> {
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        // Keys and addresses in the environment are none of its business.
+        .env_clear();
+    for name in ["PATH", "ESPEAK_DATA_PATH"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command.spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Error::Missing {
+            what: program.display().to_string(),
+            install: "install the package espeak-ng (apt-get install espeak-ng)".to_owned(),
+        },
+        _ => Error::Failed(format!("it cannot be started: {error}")),
+    })
 }
 
 fn sample(low: u8, high: u8) -> f32 {

@@ -17,6 +17,7 @@ use std::{
 use crate::{
     cache::Spoken,
     sentence::Part,
+    viseme::Shape,
     voice::{Error, Sentence},
 };
 
@@ -58,6 +59,8 @@ pub(super) enum Out {
     Silence(Of, u64),
     /// A word begins, counted from the start of its sentence.
     Word(Of, String, u64),
+    /// What a mouth does during the sentence, counted from its start.
+    Shapes(Of, Vec<Shape>),
     /// A sentence was spoken to its end.
     SentenceEnd(Of),
     /// That was all of an utterance, or all there will be.
@@ -79,6 +82,7 @@ impl Out {
             | Self::Known(of, ..)
             | Self::Silence(of, _)
             | Self::Word(of, ..)
+            | Self::Shapes(of, _)
             | Self::SentenceEnd(of)
             | Self::Answer(of, _) => *of,
         }
@@ -89,7 +93,7 @@ impl Out {
             Self::Samples(_, samples) => samples.len(),
             Self::Known(_, spoken, _) => spoken.samples.len(),
             Self::Silence(_, samples) => usize::try_from(*samples).unwrap_or(usize::MAX),
-            Self::Word(..) | Self::SentenceEnd(_) | Self::Answer(..) => 0,
+            Self::Word(..) | Self::Shapes(..) | Self::SentenceEnd(_) | Self::Answer(..) => 0,
         }
     }
 }

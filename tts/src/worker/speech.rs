@@ -8,7 +8,11 @@ use super::{
     cell::Cell,
     line::{Answer, Of, Out},
 };
-use crate::{cache::Spoken, voice::Error};
+use crate::{
+    cache::Spoken,
+    viseme::{Shape, Viseme},
+    voice::Error,
+};
 
 /// Samples of the voice that are resampled at once, about 100 ms: the first of a long sentence leave before the last
 /// are looked at.
@@ -36,6 +40,20 @@ pub enum Said {
         text: String,
         /// The sample of the utterance, at the reader's rate, at which it begins.
         at_sample: u64,
+    },
+    /// The mouth takes a shape. Told where [`super::Options::visemes`] are wanted: in the order of a sentence, perhaps
+    /// after its samples, always before the end of its utterance. Between sentences the mouth is at rest.
+    Viseme {
+        /// On whose behalf.
+        turn: u64,
+        /// Which utterance of the line.
+        utterance: u64,
+        /// The shape.
+        viseme: Viseme,
+        /// The sample of the utterance, at the reader's rate, at which it begins.
+        at_sample: u64,
+        /// For so many samples.
+        samples: u64,
     },
     /// That was all of an utterance.
     Finished {
@@ -158,7 +176,7 @@ impl Speech {
         let Some(hushed) = super::lock(&self.cell.line).hushed() else { return };
         self.rest.take_if(|rest| rest.of.turn <= hushed);
         self.ready.retain(|said| match said {
-            Said::Samples { turn, .. } | Said::Word { turn, .. } => *turn > hushed,
+            Said::Samples { turn, .. } | Said::Word { turn, .. } | Said::Viseme { turn, .. } => *turn > hushed,
             Said::Finished { .. } | Said::Failed { .. } | Said::Dropped { .. } => true,
         });
     }
@@ -171,6 +189,7 @@ impl Speech {
                 for (index, at_sample) in &spoken.words {
                     self.on_word(of, super::written(&sentence, *index), *at_sample);
                 }
+                self.on_shapes(of, &spoken.shapes);
                 self.on_samples(of, Samples::Known(spoken));
             }
             Out::Silence(of, samples) => {
@@ -179,6 +198,7 @@ impl Speech {
                 self.tell_samples(of, vec![0.0; count as usize]);
             }
             Out::Word(of, text, at_sample) => self.on_word(of, text, at_sample),
+            Out::Shapes(of, shapes) => self.on_shapes(of, &shapes),
             Out::SentenceEnd(of) => {
                 self.begin(of);
                 let mut tail = Vec::new();
@@ -215,6 +235,17 @@ impl Speech {
         if !text.is_empty() {
             let at_sample = self.sentence_at + self.at_rate(at_sample);
             self.ready.push_back(Said::Word { turn: of.turn, utterance: of.utterance, text, at_sample });
+        }
+    }
+
+    fn on_shapes(&mut self, of: Of, shapes: &[Shape]) {
+        self.begin(of);
+        for Shape { viseme, at_sample, samples } in shapes {
+            let from = self.at_rate(*at_sample);
+            let samples = self.at_rate(at_sample + samples).saturating_sub(from);
+            let at_sample = self.sentence_at + from;
+            let Of { turn, utterance } = of;
+            self.ready.push_back(Said::Viseme { turn, utterance, viseme: *viseme, at_sample, samples });
         }
     }
 
