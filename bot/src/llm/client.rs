@@ -1,0 +1,176 @@
+//! Asking the configured models: the one door of this module for whoever holds a conversation.
+//!
+//! [`Models::ask`] starts a task for the question and gives back an [`Answer`], whose pieces come by
+//! [`Answer::next`]; dropping it hangs up on every provider that is being asked. Who is asked, when somebody else is,
+//! and for how long is decided inside ([`super::route`], the race of each question). Clones share connections and
+//! breakers: one `Models` is enough for a server.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
+
+use super::{
+    Delta, Patience, Provider, Request, Role, Trouble,
+    ask::{Asking, DELTAS_MAX, Shared},
+    budget::Purse,
+    http::Door,
+    provider::BadProvider,
+    route::Breaker,
+};
+use crate::routing::money::Money;
+
+/// The configured models. Clones are the same.
+#[derive(Clone)]
+pub struct Models {
+    shared: Arc<Shared>,
+    doors: Arc<[Arc<Door>]>,
+    asked: Arc<AtomicU64>,
+}
+
+/// Why models cannot be asked at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Settings(#[from] BadProvider),
+    /// The machine's TLS cannot be set up.
+    #[error("connections to language models cannot be made: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// How an answer went so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Who answers; nobody yet while it is empty.
+    pub provider: Option<Arc<str>>,
+    /// From the question to the first word or call.
+    pub first: Option<Duration>,
+    /// From the question to the end.
+    pub took: Option<Duration>,
+    /// How often somebody was asked.
+    pub tries: u32,
+    /// Whether a second provider was asked while the first was silent.
+    pub is_hedged: bool,
+    /// What the answer cost; known at its end.
+    pub cost: Money,
+}
+
+/// A provider as it is at present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Its name.
+    pub provider: Arc<str>,
+    /// What it is asked for.
+    pub role: Role,
+    /// Whether it is being left alone.
+    pub is_resting: bool,
+}
+
+impl Models {
+    /// Models in the order in which they are asked; none at all is well, and then every question is answered by
+    /// [`Trouble::NoModel`]. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn new(providers: Vec<Provider>, patience: Patience) -> Result<Self, Broken> {
+        let providers: Vec<Arc<Provider>> = providers.into_iter().map(Arc::new).collect();
+        let mut doors = Vec::with_capacity(providers.len());
+        for (at, provider) in providers.iter().enumerate() {
+            provider.check()?;
+            if providers[..at].iter().any(|other| other.name == provider.name) {
+                return Err(BadProvider::Twice(provider.name.to_string()).into());
+            }
+            if provider.base_url.scheme() == "http" && provider.api_key.is_some() && !provider.is_local() {
+                tracing::warn!(provider = &*provider.name, "the key of a language model is sent without encryption");
+            }
+            doors.push(Arc::new(Door::new(provider.clone())?));
+        }
+        let shared = Arc::new(Shared::new(providers, patience));
+        Ok(Self { shared, doors: doors.into(), asked: Arc::default() })
+    }
+
+    /// Whether there is none, so that only what is built in can answer.
+    pub fn is_empty(&self) -> bool {
+        self.doors.is_empty()
+    }
+
+    /// Asks; the call's `purse` pays. Call it in a tokio runtime.
+    pub fn ask(&self, role: Role, request: Request, purse: &Purse) -> Answer {
+        let doors = self.doors.clone();
+        let (told, deltas) = mpsc::channel(DELTAS_MAX);
+        let timing = Arc::new(Mutex::new(Timing::default()));
+        let asking = Asking {
+            shared: self.shared.clone(),
+            open: move |provider: usize, request: Request| doors[provider].clone().ask(request).boxed(),
+            role,
+            request,
+            purse: purse.clone(),
+            asked_at: Instant::now(),
+            tag: self.asked.fetch_add(1, Ordering::Relaxed),
+            told,
+            timing: timing.clone(),
+        };
+        let task = tokio::spawn(asking.run()).abort_handle();
+        Answer { deltas, timing, task, is_over: false }
+    }
+
+    /// Every provider as it is at present, in the order of the configuration.
+    pub fn health(&self) -> Vec<Health> {
+        let routes = self.shared.routes();
+        let health = routes.health().map(|(provider, role, breaker)| Health {
+            provider: provider.clone(),
+            role,
+            is_resting: breaker != Breaker::Closed,
+        });
+        health.collect()
+    }
+}
+
+impl fmt::Debug for Models {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.shared.providers.iter().map(|provider| &provider.name)).finish()
+    }
+}
+
+/// An answer that is coming in. Dropping it cancels it.
+#[derive(Debug)]
+pub struct Answer {
+    deltas: mpsc::Receiver<Result<Delta, Trouble>>,
+    timing: Arc<Mutex<Timing>>,
+    task: AbortHandle,
+    is_over: bool,
+}
+
+impl Answer {
+    /// The next piece. The last is [`Delta::Done`] or a trouble, and one of them always comes. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Result<Delta, Trouble>> {
+        if self.is_over {
+            return None;
+        }
+        // The task ends without a word only when it panics or the runtime goes.
+        let next = self.deltas.recv().await.unwrap_or_else(|| {
+            Err(Trouble::CutOff { provider: self.timing().provider.unwrap_or_else(|| "the language model".into()) })
+        });
+        self.is_over = matches!(next, Ok(Delta::Done(_)) | Err(_));
+        Some(next)
+    }
+
+    /// How it went so far: the first word's time is known with the first piece, the rest with the last.
+    pub fn timing(&self) -> Timing {
+        self.timing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
