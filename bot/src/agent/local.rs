@@ -1,0 +1,251 @@
+//! The answerer without a model: rules for German and English, so that no call is ever mute.
+//!
+//! Pure. It takes the same questions as a model and gives the same pieces, so whoever carries questions out asks it
+//! where no model is configured or all of them fail. It greets, says the date and the time, repeats, takes notes and reads
+//! them back, knows its persona's facts, passes on, reminds and says good-bye where the persona has the tools; and it
+//! says honestly what it cannot do. What it understands is in [`intent`], what it says in [`words`].
+
+mod intent;
+mod words;
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, civil::DateTime};
+use media::time::MediaTime;
+use serde_json::{Value, json};
+use tts::voice::Language;
+
+use self::intent::Intent;
+use super::{
+    language,
+    prompt::{BEGINNING, KEYS},
+    template,
+    thinking::NEWS,
+};
+use crate::{
+    agent::Facts,
+    brain,
+    llm::{Call, Delta, Done, Message, Request, Role, Stop, Usage},
+    persona::Persona,
+    tools::BuiltIn,
+};
+
+/// Answers by rules. One for each call: it remembers notes.
+#[derive(Clone)]
+pub struct Local {
+    persona: Arc<Persona>,
+    facts: Facts,
+    notes: Vec<String>,
+    /// Whether what is said next is a note.
+    awaits_note: bool,
+    /// Answers that were no answer.
+    puzzled: u32,
+    calls: u64,
+}
+
+/// What is said, and what is called.
+struct Answer {
+    text: String,
+    call: Option<(BuiltIn, Value)>,
+}
+
+impl From<String> for Answer {
+    fn from(text: String) -> Self {
+        Self { text, call: None }
+    }
+}
+
+impl From<&str> for Answer {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl Local {
+    /// For a call of `persona`.
+    pub fn new(persona: Arc<Persona>, facts: Facts) -> Self {
+        Self { persona, facts, notes: Vec::new(), awaits_note: false, puzzled: 0, calls: 0 }
+    }
+
+    /// Another persona goes on.
+    pub fn hand_over(&mut self, persona: Arc<Persona>) {
+        self.persona = persona;
+    }
+
+    /// The answer to a question, whole: the same pieces that a model gives. `language` is that of the conversation so far.
+    pub fn answer(&mut self, role: Role, request: &Request, language: Language, now: MediaTime) -> Vec<Delta> {
+        let answer: Answer = match request.messages.last() {
+            Some(Message::User(text)) if role == Role::Fast && request.tools.is_empty() => summary(text).into(),
+            Some(Message::User(text)) if text.ends_with(NEWS) => news(request, language).into(),
+            Some(Message::User(text)) if text == BEGINNING => words::hello(language).into(),
+            Some(Message::User(text)) => {
+                let language = language::heard(text, None, language, &self.persona);
+                self.reply(text, request, language, now)
+            }
+            Some(Message::ToolResult { name, content, is_error, .. }) => {
+                words::result(BuiltIn::named(name), content, *is_error, language).into()
+            }
+            Some(Message::Assistant { .. }) | None => words::help(language, &self.skills(request, language)).into(),
+        };
+        let mut deltas = Vec::new();
+        if !answer.text.is_empty() {
+            deltas.push(Delta::Text(answer.text));
+        }
+        let why = if answer.call.is_some() { Stop::Calls } else { Stop::End };
+        if let Some((tool, arguments)) = answer.call {
+            self.calls += 1;
+            let (id, name) = (format!("local-{}", self.calls), tool.name().to_owned());
+            deltas.push(Delta::Call(Call { id, name, arguments: arguments.to_string() }));
+        }
+        deltas.push(Delta::Done(Done { why, usage: Usage::default() }));
+        deltas
+    }
+
+    /// What was noted.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    fn reply(&mut self, text: &str, request: &Request, language: Language, now: MediaTime) -> Answer {
+        if let Some(keys) = text.rsplit_once(KEYS).map(|(_, keys)| keys.trim()) {
+            return words::keys(keys, language).into();
+        }
+        let intent = intent::of(text);
+        if std::mem::take(&mut self.awaits_note) && !matches!(intent, Some(Intent::Goodbye | Intent::Cancel)) {
+            return self.note(text, request, language);
+        }
+        if let Some(fact) = self.fact(text, language) {
+            return fact.into();
+        }
+        let may = |tool: BuiltIn| request.tools.iter().any(|spec| spec.name == tool.name());
+        let local = self.local_time(now);
+        match intent {
+            Some(Intent::Goodbye) => {
+                let goodbye = self.persona.goodbye.nearest(language, self.persona.language);
+                let text = goodbye.unwrap_or_else(|| words::goodbye(language)).to_owned();
+                Answer { text, call: may(BuiltIn::HangUp).then(|| (BuiltIn::HangUp, json!({}))) }
+            }
+            Some(Intent::Transfer) if may(BuiltIn::Transfer) => self.transfer(text, language),
+            Some(Intent::Transfer) => words::no_transfer(language).into(),
+            Some(Intent::Note(what)) => match what {
+                Some(what) => self.note(&what, request, language),
+                None => {
+                    self.awaits_note = true;
+                    words::which_note(language).into()
+                }
+            },
+            Some(Intent::ReadNotes) => words::notes(&self.notes, language).into(),
+            Some(Intent::Remind) if may(BuiltIn::Remind) => {
+                let call = Some((BuiltIn::Remind, json!({"text": text, "when": text})));
+                Answer { text: String::new(), call }
+            }
+            Some(Intent::Remind) => self.note(text, request, language),
+            Some(Intent::Repeat) => {
+                last_said(request).unwrap_or_else(|| words::nothing_said(language).to_owned()).into()
+            }
+            Some(Intent::Time) => words::time(local.time(), language).into(),
+            Some(Intent::Date) => {
+                let rules =
+                    if language::is_german(language) { brain::Language::German } else { brain::Language::English };
+                let named = brain::day_in(text, rules, local.date());
+                words::date(named.unwrap_or_else(|| local.date()), local.date(), language).into()
+            }
+            Some(Intent::Help) => words::help(language, &self.skills(request, language)).into(),
+            Some(Intent::Hello) => words::hello(language).into(),
+            Some(Intent::Thanks) => words::welcome(language).into(),
+            Some(Intent::Cancel) => words::cancelled(language).into(),
+            None => {
+                self.puzzled += 1;
+                let skills = self.skills(request, language);
+                if self.puzzled % 2 == 1 { words::puzzled(language, &skills) } else { words::still_puzzled(language) }
+                    .into()
+            }
+        }
+    }
+
+    fn note(&mut self, what: &str, request: &Request, language: Language) -> Answer {
+        let what = what.trim().trim_end_matches('.').to_owned();
+        if self.notes.len() < NOTES_MAX {
+            self.notes.push(what.clone());
+        }
+        let may = request.tools.iter().any(|spec| spec.name == BuiltIn::TakeNote.name());
+        let call = may.then(|| (BuiltIn::TakeNote, json!({"text": what})));
+        Answer { text: words::noted(&what, language), call }
+    }
+
+    fn transfer(&self, text: &str, language: Language) -> Answer {
+        let lower = text.to_lowercase();
+        let names: Vec<&String> = self.persona.transfer.keys().collect();
+        let named = names.iter().find(|name| lower.contains(&name.to_lowercase()));
+        match (named, names.as_slice()) {
+            (Some(name), _) | (None, [name]) => Answer {
+                text: words::passing_on(language).to_owned(),
+                call: Some((BuiltIn::Transfer, json!({"to": name}))),
+            },
+            (None, _) => words::to_whom(&names, language).into(),
+        }
+    }
+
+    /// The fact that is asked for: the one with the longest words about it.
+    fn fact(&self, text: &str, language: Language) -> Option<String> {
+        let said = intent::plain(text);
+        let about = |fact: &crate::persona::Fact| {
+            let found = fact.about.iter().filter(|about| said.contains(&intent::plain(about)));
+            found.map(|about| about.chars().count()).max()
+        };
+        let best =
+            self.persona.facts.iter().filter_map(|fact| Some((about(fact)?, fact))).max_by_key(|(long, _)| *long)?;
+        let answer = best.1.answer.nearest(language, self.persona.language)?;
+        Some(template::fill(answer, &self.facts.values))
+    }
+
+    /// What it can do here, as ends of "I can …".
+    fn skills(&self, request: &Request, language: Language) -> Vec<&'static str> {
+        let may = |tool: BuiltIn| request.tools.iter().any(|spec| spec.name == tool.name());
+        words::skills(may(BuiltIn::Transfer), may(BuiltIn::Remind), language)
+    }
+
+    fn local_time(&self, now: MediaTime) -> DateTime {
+        let passed = SignedDuration::try_from(now.as_duration()).unwrap_or_default();
+        self.facts.began.checked_add(passed).unwrap_or(self.facts.began)
+    }
+}
+
+/// What was said last of the agent.
+fn last_said(request: &Request) -> Option<String> {
+    request.messages.iter().rev().find_map(|message| match message {
+        Message::Assistant { text, .. } if !text.is_empty() => Some(text.clone()),
+        _ => None,
+    })
+}
+
+/// What a tool said after its turn was over.
+fn news(request: &Request, language: Language) -> String {
+    let last = request.messages.iter().rev().find_map(|message| match message {
+        Message::ToolResult { name, content, is_error, .. } => Some((name, content, *is_error)),
+        Message::User(_) | Message::Assistant { .. } => None,
+    });
+    last.map(|(name, content, is_error)| words::result(BuiltIn::named(name), content, is_error, language))
+        .unwrap_or_default()
+}
+
+/// The lines of a transcript that say most: those of callers, as far as they fit.
+fn summary(transcript: &str) -> String {
+    let mut text = String::new();
+    for line in transcript.lines().filter(|line| line.starts_with("Caller:") || line.starts_with("Earlier:")) {
+        if text.len() + line.len() > SUMMARY_BYTES_MAX {
+            break;
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
+
+/// Notes that are read back; a tool keeps as many as it likes.
+const NOTES_MAX: usize = 50;
+
+const SUMMARY_BYTES_MAX: usize = 800;
+
+#[cfg(test)]
+mod tests;

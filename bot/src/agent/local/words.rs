@@ -1,0 +1,183 @@
+//! What the answerer without a model says, in German and English. Values only.
+
+use jiff::civil::{Date, Time, Weekday};
+use tts::voice::Language;
+
+use super::super::language::is_german;
+use crate::tools::BuiltIn;
+
+pub(super) fn hello(language: Language) -> &'static str {
+    if is_german(language) { "Hallo! Wie kann ich Ihnen helfen?" } else { "Hello! How can I help you?" }
+}
+
+pub(super) fn welcome(language: Language) -> &'static str {
+    if is_german(language) {
+        "Gern geschehen. Kann ich sonst noch etwas tun?"
+    } else {
+        "You are welcome. Anything else?"
+    }
+}
+
+pub(super) fn goodbye(language: Language) -> &'static str {
+    if is_german(language) { "Auf Wiederhören!" } else { "Good-bye!" }
+}
+
+pub(super) fn cancelled(language: Language) -> &'static str {
+    if is_german(language) {
+        "In Ordnung. Was kann ich sonst für Sie tun?"
+    } else {
+        "All right. What else can I do for you?"
+    }
+}
+
+pub(super) fn passing_on(language: Language) -> &'static str {
+    if is_german(language) { "Ich verbinde Sie." } else { "I am putting you through." }
+}
+
+pub(super) fn no_transfer(language: Language) -> &'static str {
+    if is_german(language) {
+        "Verbinden kann ich hier leider nicht. Ich kann aber eine Nachricht aufnehmen."
+    } else {
+        "I am sorry, I cannot transfer calls here. But I can take a message."
+    }
+}
+
+pub(super) fn to_whom(names: &[&String], language: Language) -> String {
+    let (and, ask) =
+        if is_german(language) { ("oder", "Zu wem möchten Sie: ") } else { ("or", "Who would you like: ") };
+    format!("{ask}{}?", list(names, and))
+}
+
+pub(super) fn which_note(language: Language) -> &'static str {
+    if is_german(language) { "Gern. Was soll ich notieren?" } else { "Sure. What should I note?" }
+}
+
+pub(super) fn noted(what: &str, language: Language) -> String {
+    if is_german(language) { format!("Ich habe notiert: {what}.") } else { format!("I have noted: {what}.") }
+}
+
+pub(super) fn notes(notes: &[String], language: Language) -> String {
+    let is_german = is_german(language);
+    if notes.is_empty() {
+        return if is_german { "Ich habe noch nichts notiert." } else { "I have not noted anything yet." }.to_owned();
+    }
+    let intro = if is_german { "Ich habe notiert:" } else { "I have noted:" };
+    format!("{intro} {}.", notes.join(". "))
+}
+
+pub(super) fn nothing_said(language: Language) -> &'static str {
+    if is_german(language) { "Ich habe noch nichts gesagt." } else { "I have not said anything yet." }
+}
+
+pub(super) fn keys(keys: &str, language: Language) -> String {
+    let keys = keys.chars().map(|key| key.to_string()).collect::<Vec<_>>().join(" ");
+    if is_german(language) { format!("Sie haben {keys} gedrückt.") } else { format!("You pressed {keys}.") }
+}
+
+pub(super) fn time(time: Time, language: Language) -> String {
+    let (hour, minute) = (time.hour(), time.minute());
+    if is_german(language) {
+        return if minute == 0 { format!("Es ist {hour} Uhr.") } else { format!("Es ist {hour} Uhr {minute}.") };
+    }
+    let half = if hour < 12 { "AM" } else { "PM" };
+    let hour = if hour % 12 == 0 { 12 } else { hour % 12 };
+    format!("It is {hour}:{minute:02} {half}.")
+}
+
+pub(super) fn date(date: Date, today: Date, language: Language) -> String {
+    let at = usize::from(date.month().unsigned_abs()).saturating_sub(1).min(11);
+    let weekday = usize::from(date.weekday().since(Weekday::Monday).unsigned_abs()).min(6);
+    let (day, year) = (date.day(), date.year());
+    if is_german(language) {
+        let which = if date == today { "Heute" } else { "Das" };
+        return format!("{which} ist {}, der {day}. {} {year}.", GERMAN_DAYS[weekday], GERMAN_MONTHS[at]);
+    }
+    let which = if date == today { "Today" } else { "That" };
+    format!("{which} is {}, {} {day}, {year}.", ENGLISH_DAYS[weekday], ENGLISH_MONTHS[at])
+}
+
+/// What it can do, as ends of "I can …".
+pub(super) fn skills(may_transfer: bool, may_remind: bool, language: Language) -> Vec<&'static str> {
+    let is_german = is_german(language);
+    let all = if is_german {
+        ["Datum und Uhrzeit sagen", "Notizen aufnehmen und vorlesen", "Sie an etwas erinnern", "Sie verbinden"]
+    } else {
+        [
+            "tell you the date and the time",
+            "take notes and read them back",
+            "remind you of something",
+            "put you through",
+        ]
+    };
+    let may = [true, true, may_remind, may_transfer];
+    all.into_iter().zip(may).filter(|(_, may)| *may).map(|(skill, _)| skill).collect()
+}
+
+pub(super) fn help(language: Language, skills: &[&str]) -> String {
+    if is_german(language) {
+        format!("Ich kann {}.", list(skills, "und"))
+    } else {
+        format!("I can {}.", list(skills, "and"))
+    }
+}
+
+pub(super) fn puzzled(language: Language, skills: &[&str]) -> String {
+    if is_german(language) {
+        format!("Das kann ich leider nicht beantworten: Ich habe hier kein Sprachmodell. {}", help(language, skills))
+    } else {
+        format!("I am sorry, I cannot answer that: I have no language model here. {}", help(language, skills))
+    }
+}
+
+pub(super) fn still_puzzled(language: Language) -> String {
+    if is_german(language) {
+        "Das habe ich leider nicht verstanden. Soll ich es als Nachricht notieren? Dann sagen Sie: notiere."
+    } else {
+        "I am sorry, I did not understand that. If I should note it as a message, say: take a note."
+    }
+    .to_owned()
+}
+
+/// What is said of a tool's result. What was read back already needs no more than that it worked.
+pub(super) fn result(tool: Option<BuiltIn>, content: &str, is_error: bool, language: Language) -> String {
+    let is_german = is_german(language);
+    if is_error {
+        return if is_german { "Das hat leider nicht geklappt." } else { "I am sorry, that did not work." }.to_owned();
+    }
+    match tool {
+        Some(BuiltIn::TakeNote) => {
+            if is_german { "Kann ich sonst noch etwas tun?" } else { "Anything else?" }.to_owned()
+        }
+        Some(BuiltIn::Remind) => if is_german { "Ich erinnere Sie daran." } else { "I will remind you." }.to_owned(),
+        Some(_) => if is_german { "Erledigt." } else { "Done." }.to_owned(),
+        None => content.chars().take(RESULT_CHARS_MAX).collect(),
+    }
+}
+
+fn list<T: AsRef<str>>(items: &[T], and: &str) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.as_ref().to_owned(),
+        [before @ .., last] => {
+            let before: Vec<&str> = before.iter().map(AsRef::as_ref).collect();
+            format!("{} {and} {}", before.join(", "), last.as_ref())
+        }
+    }
+}
+
+/// A result is read out so far.
+const RESULT_CHARS_MAX: usize = 300;
+
+const GERMAN_DAYS: [&str; 7] = ["Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag", "Sonntag"];
+const ENGLISH_DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+
+#[rustfmt::skip]
+const GERMAN_MONTHS: [&str; 12] = [
+    "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November", "Dezember",
+];
+
+#[rustfmt::skip]
+const ENGLISH_MONTHS: [&str; 12] = [
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+];

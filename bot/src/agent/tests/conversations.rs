@@ -1,0 +1,368 @@
+//! Conversations, line by line: what is said, heard and decided.
+
+use super::*;
+
+#[test]
+fn a_greeting_an_answer_and_a_good_bye() {
+    let mut world = World::new(persona());
+    world.tell(Input::Begin);
+    assert_eq!(world.log(), ["say Guten Tag, wer ist da?"]);
+    world.hear_all();
+    world.says("Ich hätte gern einen Termin.");
+    assert_eq!(world.log(), ["ask Primary"]);
+    world.said(Delta::Text("Gern, da schaue ich einmal nach, ".to_owned()));
+    // The first clause leaves at once.
+    assert_eq!(world.log(), ["say Gern, da schaue ich einmal nach,"]);
+    world.answers("am 3. Mai ist noch etwas frei. Passt das?");
+    assert_eq!(world.log(), ["say am 3. Mai ist noch etwas frei.", "say Passt das?"]);
+    world.hear_all();
+    world.says("Ja, danke, das war es.");
+    assert_eq!(
+        world.told(),
+        [
+            "user: [the call begins]",
+            "agent: Guten Tag, wer ist da?",
+            "user: Ich hätte gern einen Termin.",
+            "agent: Gern, da schaue ich einmal nach, am 3. Mai ist noch etwas frei. Passt das?",
+            "user: Ja, danke, das war es.",
+        ]
+    );
+    world.log();
+    world.said(Delta::Text("Auf Wiederhören!".to_owned()));
+    world.calls("c1", "hang_up");
+    assert_eq!(world.log(), ["say Auf Wiederhören!", "call hang_up"]);
+    world.tell(Input::Granted { call: "c1".to_owned(), action: tools::Action::HangUp { why: String::new() } });
+    assert!(world.log().is_empty(), "nobody is hung up on before the good-bye was heard");
+    world.hear_all();
+    assert_eq!(world.log(), ["hang up goodbye"]);
+    assert!(world.agent.is_over() && world.agent.due().is_none());
+}
+
+#[test]
+fn an_answer_is_prepared_and_thrown_away_when_the_caller_goes_on() {
+    let mut world = World::greeted();
+    world.speaks();
+    world.pass(900);
+    world.settles("Ich hätte gern einen Termin");
+    world.stops();
+    assert_eq!(world.log(), ["ask Primary"]);
+    // What comes is held: nobody knows yet whether it is wanted.
+    world.said(Delta::Text("Wann denn? Morgen? ".to_owned()));
+    world.pass(100);
+    assert!(world.log().is_empty());
+    world.speaks();
+    assert_eq!(world.log(), ["cancel"]);
+    world.answers("Zu spät.");
+    world.pass(900);
+    world.settles("am Dienstag.");
+    world.stops();
+    world.answers("Gern am Dienstag.");
+    assert_eq!(world.log(), ["ask Primary"]);
+    world.tell(Input::EndOfTurn { probability: 0.95 });
+    world.pass(200);
+    assert_eq!(world.log(), ["say Gern am Dienstag."]);
+    assert!(world.notices.iter().any(|notice| matches!(notice, Notice::TurnEnded { was_prepared: true, .. })));
+}
+
+#[test]
+fn an_interruption_cuts_the_history_to_the_words_that_were_heard() {
+    let mut world = World::greeted();
+    world.says("Wann haben Sie geöffnet?");
+    world.answers("Wir haben von Montag bis Freitag offen. Am Samstag nur bis zwölf.");
+    world.begins();
+    world.hears_words(4);
+    world.log();
+    world.speaks();
+    assert_eq!(world.log(), ["pause"]);
+    world.pass(150);
+    world.partial("Und am Sonntag");
+    assert_eq!(world.log(), ["hush"]);
+    world.pass(700);
+    world.settles("Und am Sonntag?");
+    world.stops();
+    world.tell(Input::EndOfTurn { probability: 0.95 });
+    world.pass(300);
+    let told = world.told();
+    assert_eq!(told[told.len() - 2..], ["agent: Wir haben von Montag", "user: Und am Sonntag?"]);
+    assert!(world.notices.iter().any(
+        |notice| matches!(notice, Notice::BotInterrupted { unheard, .. } if unheard.reveal().starts_with("bis Freitag"))
+    ));
+}
+
+#[test]
+fn a_cough_and_a_mhm_cost_nothing() {
+    for (heard, why) in [("", "cough"), ("mhm", "mhm")] {
+        let mut world = World::greeted();
+        world.says("Wann haben Sie geöffnet?");
+        world.answers("Wir haben von Montag bis Freitag offen.");
+        world.begins();
+        world.log();
+        world.speaks();
+        world.pass(200);
+        world.partial(heard);
+        world.pass(150);
+        world.settles(heard);
+        world.stops();
+        assert_eq!(world.log(), ["pause", "resume"], "{why}");
+        world.hear_all();
+        world.pass(1_000);
+        assert!(world.log().is_empty(), "{why}");
+        assert_eq!(world.agent.answered, 1);
+    }
+}
+
+#[test]
+fn somebody_who_goes_on_before_the_answer_is_answered_once_to_all_of_it() {
+    let mut world = World::greeted();
+    world.says("Ich brauche einen Termin.");
+    world.said(Delta::Text("Gern. Wann?".to_owned()));
+    world.speaks();
+    world.pass(300);
+    world.partial("und zwar am Dienstag");
+    assert_eq!(world.log(), ["ask Primary", "say Gern.", "pause", "cancel", "hush"]);
+    world.pass(500);
+    world.settles("und zwar am Dienstag.");
+    world.stops();
+    world.pass(1_500);
+    assert_eq!(world.told().last().map(String::as_str), Some("user: Ich brauche einen Termin. und zwar am Dienstag."));
+    let dropped = |notice: &&Notice| matches!(notice, Notice::Dropped { why: Dropped::WentOn, .. });
+    assert_eq!(world.notices.iter().filter(dropped).count(), 1);
+}
+
+#[test]
+fn a_slow_model_is_bridged_and_a_silent_one_apologised_for_within_five_seconds() {
+    let mut world = World::greeted();
+    world.says("Wie ist das Wetter?");
+    assert_eq!(world.log(), ["ask Primary"]);
+    world.pass(690);
+    assert!(world.log().is_empty());
+    world.pass(20);
+    assert_eq!(world.log(), ["say Einen Moment, bitte."]);
+    world.hear_all();
+    world.pass(3_500);
+    let log = world.log();
+    assert!(log[0] == "cancel" && log[1].starts_with("say Entschuldigung"), "{log:?}");
+    world.hear_all();
+    assert_eq!((world.agent.answered, world.agent.dropped), (1, 0));
+    // Bridges are no part of the conversation.
+    world.says("Hallo, hören Sie mich?");
+    assert!(world.told().iter().all(|line| !line.contains("Moment")), "{:?}", world.told());
+}
+
+#[test]
+fn every_way_in_which_a_model_fails_is_answered() {
+    let trouble = || llm::Trouble::NoModel;
+    type Fails = fn(&mut World, AskId);
+    let ways: [(&str, Fails); 5] = [
+        ("it fails", |world, ask| world.tell(Input::AskFailed { ask, why: llm::Trouble::NoModel })),
+        ("it says nothing", |world, _| world.done(Stop::End)),
+        ("it claims calls and makes none", |world, _| world.done(Stop::Calls)),
+        ("it writes only marks", |world, _| world.answers("** \n👍")),
+        ("it refuses", |world, _| world.done(Stop::Refused)),
+    ];
+    for (why, fail) in ways {
+        let mut world = World::greeted();
+        world.says("Wie ist das Wetter?");
+        world.log();
+        let ask = world.last_ask();
+        fail(&mut world, ask);
+        let log = world.log();
+        assert!(log.len() == 1 && log[0].starts_with("say "), "{why}: {log:?}");
+        world.hear_all();
+        assert_eq!((world.agent.answered, world.agent.dropped), (1, 0), "{why}");
+    }
+    // Half an answer is an answer.
+    let mut world = World::greeted();
+    world.says("Wie ist das Wetter?");
+    world.said(Delta::Text("Heute scheint die Sonne. Morgen".to_owned()));
+    let ask = world.last_ask();
+    world.tell(Input::AskFailed { ask, why: trouble() });
+    world.hear_all();
+    assert_eq!(world.log(), ["ask Primary", "say Heute scheint die Sonne."]);
+    assert_eq!(world.agent.answered, 1);
+}
+
+#[test]
+fn an_endless_answer_ends() {
+    let mut world = World::greeted();
+    world.says("Erzähl mir was.");
+    for _ in 0..300 {
+        let ask = world.last_ask();
+        world.tell(Input::Said { ask, delta: Delta::Text("Und so ging es immer weiter. ".to_owned()) });
+    }
+    assert!(world.log().contains(&"cancel".to_owned()));
+    assert!(world.voice.len() <= 300);
+    world.hear_all();
+    assert_eq!(world.agent.answered, 1);
+}
+
+#[test]
+fn a_silent_caller_is_asked_and_then_let_go() {
+    let mut world = World::greeted();
+    for _ in 0..2 {
+        world.pass(12_000);
+        assert_eq!(world.log(), ["say Sind Sie noch da?"]);
+        world.hear_all();
+    }
+    world.pass(12_000);
+    assert_eq!(world.log(), ["say Auf Wiederhören!"]);
+    world.hear_all();
+    assert_eq!(world.log(), ["hang up idle"]);
+}
+
+#[test]
+fn somebody_who_speaks_over_the_good_bye_is_listened_to() {
+    let mut world = World::greeted();
+    world.pass(12_000);
+    world.hear_all();
+    world.pass(12_000);
+    world.hear_all();
+    world.pass(12_000);
+    world.begins();
+    world.log();
+    world.speaks();
+    world.hear();
+    world.pass(300);
+    assert_eq!(world.log(), ["pause"], "the call is not ended while somebody speaks");
+    world.partial("Moment, ich bin noch da");
+    world.settles("Moment, ich bin noch da.");
+    world.stops();
+    world.pass(900);
+    assert!(!world.agent.is_over());
+    assert_eq!(world.log(), ["hush", "ask Primary"]);
+}
+
+#[test]
+fn keys_are_a_turn_and_interrupt() {
+    let mut world = World::greeted();
+    world.says("Was brauchen Sie?");
+    world.answers("Bitte tippen Sie Ihre Nummer ein.");
+    world.hears_words(3);
+    world.log();
+    for key in ['4', '7'] {
+        world.tell(Input::Key(Key::from_char(key).unwrap()));
+    }
+    assert_eq!(world.log(), ["hush"]);
+    world.pass(2_500);
+    assert_eq!(world.log(), ["ask Primary"]);
+    assert_eq!(world.told().last().map(String::as_str), Some("user: [keys] 47"));
+    world.answers("Danke.");
+    world.hear_all();
+    world.tell(Input::Key(Key::from_char('1').unwrap()));
+    world.tell(Input::Key(Key::POUND));
+    assert_eq!(world.told().last().map(String::as_str), Some("user: [keys] 1"));
+}
+
+#[test]
+fn a_greeting_that_may_not_be_interrupted_is_heard_and_what_was_said_over_it_answered() {
+    let mut persona = persona();
+    persona.turn.is_greeting_interruptible = false;
+    let mut world = World::new(persona);
+    world.tell(Input::Begin);
+    world.begins();
+    world.log();
+    world.says("Ich brauche Hilfe.");
+    world.tell(Input::Key(Key::from_char('1').unwrap()));
+    world.tell(Input::Key(Key::POUND));
+    assert!(world.log().is_empty());
+    world.hear();
+    assert_eq!(world.log(), ["ask Primary"]);
+    assert_eq!(world.told().last().map(String::as_str), Some("user: Ich brauche Hilfe. [keys] 1"));
+}
+
+#[test]
+fn the_answer_is_in_the_language_of_the_caller() {
+    let mut world = World::greeted();
+    world.says("Could you please tell me the price?");
+    assert_eq!(world.agent.language(), Language::ENGLISH_US);
+    assert!(world.asked.last().is_some_and(|(_, request)| request.system.contains("Answer in English")));
+    world.pass(900);
+    assert_eq!(world.log(), ["ask Primary", "say One moment, please."]);
+}
+
+#[test]
+fn a_voice_that_fails_or_is_silent_does_not_hold_the_call() {
+    let mut world = World::greeted();
+    world.says("Hallo, wer spricht da?");
+    world.answers("Ich bin es.");
+    let (turn, sentence, _) = world.voice.remove(0);
+    world.tell(Input::NotSpoken { turn, sentence });
+    assert_eq!((world.agent.answered, world.agent.dropped), (0, 1));
+    world.says("Hallo, wer spricht da?");
+    world.answers("Ich bin es.");
+    world.pass(20_000);
+    assert_eq!((world.agent.answered, world.agent.dropped), (0, 2));
+}
+
+#[test]
+fn what_lies_too_far_back_becomes_a_summary() {
+    let mut world = World::greeted();
+    let long = "Ich erzähle Ihnen eine lange Geschichte von einem Hund und einer Katze. ".repeat(8);
+    while world.asked.last().is_none_or(|(_, request)| !request.system.starts_with("Sum up")) {
+        world.says(&long);
+        world.pass(2_000);
+        world.answers("Das ist ja eine schöne Geschichte.");
+        world.hear_all();
+        assert!(world.asked.len() < 60, "nothing was ever summed up");
+    }
+    world.answers("Es geht um Hund und Katze.");
+    world.says("Und wie geht es weiter?");
+    let (_, request) = world.asked.last().unwrap();
+    assert!(request.system.contains("earlier in this call: Es geht um Hund und Katze."));
+    assert!(request.messages.len() < 20, "{}", request.messages.len());
+    assert_eq!(world.notices.iter().filter(|notice| matches!(notice, Notice::Summarised { .. })).count(), 1);
+}
+
+#[test]
+fn a_call_that_has_lasted_long_enough_is_ended_politely() {
+    let mut persona = persona();
+    persona.limits.call = Duration::from_secs(20);
+    persona.turn.idle_after = Duration::ZERO;
+    let mut world = World::new(persona);
+    world.tell(Input::Begin);
+    world.hear_all();
+    world.log();
+    world.pass(20_000);
+    assert_eq!(world.log(), ["say Auf Wiederhören!"]);
+    // Nobody plays it: the call ends all the same.
+    world.pass(60_000);
+    assert!(world.agent.is_over());
+}
+
+#[test]
+fn what_comes_late_or_twice_or_from_nowhere_changes_nothing() {
+    let mut world = World::greeted();
+    world.says("Hallo, wer spricht da?");
+    world.answers("Ich bin es.");
+    world.hear_all();
+    world.log();
+    let before = (world.agent.answered, world.agent.due());
+    for turn in [TurnId(0), TurnId(1), TurnId(2), TurnId(99)] {
+        world.tell(Input::Played { turn, sentence: 1 });
+        world.tell(Input::WordPlayed { turn, sentence: 2, words: 99 });
+        world.tell(Input::SpeechBegan { turn, sentence: 2 });
+        world.tell(Input::NotSpoken { turn, sentence: 7 });
+    }
+    world.answers("Noch einmal.");
+    world.tool("nobody", Outcome::done("x"));
+    world.tell(Input::CameBack);
+    world.tell(Input::Begin);
+    assert!(world.log().is_empty());
+    assert_eq!((world.agent.answered, world.agent.due()), before);
+    world.tell(Input::HungUp);
+    world.tell(Input::HungUp);
+    world.says("Hallo?");
+    assert!(world.log().is_empty());
+}
+
+#[test]
+fn no_words_show_in_debug() {
+    let secret = "Geheimnis";
+    let input = Input::Said { ask: AskId(1), delta: Delta::Text(secret.to_owned()) };
+    let (turn, language) = (TurnId(1), Language::GERMAN);
+    let output = Output::Speak { turn, sentence: 1, text: secret.to_owned(), language };
+    let notice = Output::Publish(Notice::BotSpoke { turn, heard: secret.into(), language, took: Duration::ZERO });
+    let key = Input::Key(Key::from_char('7').unwrap());
+    let shown = format!("{input:?} {output:?} {notice:?} {key:?}");
+    assert!(!shown.contains(secret) && !shown.contains('7'), "{shown}");
+}
