@@ -101,6 +101,8 @@ pub enum Key {
     Final(u64),
     /// The end of speech.
     Ended(u64),
+    /// How likely a pause ended a turn: the utterance, and where the speech before the pause ended.
+    Turn(u64, MediaTime),
     /// A lost stretch, which the ears may not know of: all of it.
     Lost {
         /// Which.
@@ -132,6 +134,7 @@ impl Key {
             Event::Partial { utterance, revision, .. } => Self::Partial(utterance.0, *revision),
             Event::Final { utterance, .. } => Self::Final(utterance.0),
             Event::SpeechEnded { utterance, .. } => Self::Ended(utterance.0),
+            Event::TurnEnded { utterance, at, .. } => Self::Turn(utterance.0, *at),
             Event::Lost { span, why } => Self::Lost { span: *span, has_failed: *why == LostWhy::Recognizer },
         }
     }

@@ -4,6 +4,9 @@
 //! that type. Numbers of seconds count from the moment the room began. Values only: [`crate::room::Room`]
 //! numbers and keeps them, the server writes them to sockets.
 
+mod announced;
+mod waterfall;
+
 use std::{sync::Arc, time::Duration};
 
 use asr::event::{LostWhy, Word};
@@ -13,6 +16,7 @@ use media::{
 };
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use self::waterfall::Waterfall;
 use crate::{
     answering::{AnsweredBy, Class, Why},
     note::{ActionItem, Decision, Question, Summary},
@@ -92,6 +96,19 @@ pub enum RoomEvent {
         /// The utterance that ended.
         utterance: u64,
         /// Where the speech ended.
+        #[serde(rename = "end_s", serialize_with = "seconds")]
+        end: MediaTime,
+    },
+    /// Somebody paused, and this is how likely it is that they are done: the ears' number, not a decision.
+    #[serde(rename = "turn.scored")]
+    TurnScored {
+        /// Who.
+        participant: ParticipantId,
+        /// The utterance that the pause is in, or that it ended.
+        utterance: u64,
+        /// 0 to 1.
+        probability: f32,
+        /// Where the speech before the pause ended.
         #[serde(rename = "end_s", serialize_with = "seconds")]
         end: MediaTime,
     },
@@ -185,6 +202,20 @@ pub enum RoomEvent {
         /// Why.
         why: PlayEnd,
     },
+    /// Words that somebody asked for are being said to the room.
+    #[serde(rename = "say.started")]
+    SayStarted {
+        /// Which.
+        say: Arc<str>,
+    },
+    /// They are not said any more.
+    #[serde(rename = "say.ended")]
+    SayEnded {
+        /// Which.
+        say: Arc<str>,
+        /// Why.
+        why: PlayEnd,
+    },
     /// A telephone rings: somebody calls us, or we call somebody.
     #[serde(rename = "call.ringing")]
     CallRinging {
@@ -227,6 +258,96 @@ pub enum RoomEvent {
         #[serde(rename = "duration_ms", serialize_with = "millis")]
         duration: Duration,
     },
+    /// An agent decided that whoever it talks with has said what they wanted to say, and answers.
+    #[serde(rename = "turn.ended")]
+    TurnEnded {
+        /// The agent.
+        participant: ParticipantId,
+        /// The turn that answers; counts up within the conversation.
+        turn: u64,
+        /// Why the turn is over, in a word or two.
+        why: Arc<str>,
+        /// How sure that is, 0 to 1; `None` where nobody scored it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        probability: Option<f32>,
+        /// How long the agent waited after the last sound.
+        #[serde(rename = "waited_ms", serialize_with = "millis")]
+        waited: Duration,
+    },
+    /// The first sound of an agent's turn is heard.
+    #[serde(rename = "bot.speaking")]
+    BotSpeaking {
+        /// The agent.
+        participant: ParticipantId,
+        /// Which turn.
+        turn: u64,
+        /// How long after the last sound of whoever it answers, or after the turn began.
+        #[serde(rename = "after_ms", serialize_with = "millis")]
+        after: Duration,
+        /// Whether it is only a word to bridge a wait.
+        is_filler: bool,
+    },
+    /// An agent's turn was heard to its end.
+    #[serde(rename = "bot.spoke")]
+    BotSpoke {
+        /// The agent.
+        participant: ParticipantId,
+        /// Which turn.
+        turn: u64,
+        /// What was heard.
+        text: Arc<str>,
+        /// In which language, as BCP 47 has it.
+        language: Arc<str>,
+        /// When what happened on the way.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        waterfall: Option<Waterfall>,
+    },
+    /// An agent was interrupted: what it had to say ends here.
+    #[serde(rename = "bot.interrupted")]
+    BotInterrupted {
+        /// The agent.
+        participant: ParticipantId,
+        /// Which turn.
+        turn: u64,
+        /// What was heard.
+        text: Arc<str>,
+        /// What was ready to be said and was not heard.
+        unheard: Arc<str>,
+        /// How long after the interruption was noticed.
+        #[serde(rename = "after_ms", serialize_with = "millis")]
+        after: Duration,
+        /// When what happened on the way.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        waterfall: Option<Waterfall>,
+    },
+    /// What else an agent decided, or what failed: held still, went on, dropped a turn, bridged a wait, used a tool.
+    #[serde(rename = "bot.trace")]
+    BotTrace {
+        /// The agent.
+        participant: ParticipantId,
+        /// Which turn, where it is about one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        turn: Option<u64>,
+        /// What, in a word: `paused`, `resumed`, `dropped`, `bridged`, `tool`, `trouble`, …
+        what: Arc<str>,
+        /// Why, or more of it; never anybody's words.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<Arc<str>>,
+        /// How long it took.
+        #[serde(rename = "after_ms", serialize_with = "millis")]
+        after: Duration,
+    },
+    /// An agent wrote something down for later.
+    #[serde(rename = "note.taken")]
+    NoteTaken {
+        /// The agent.
+        participant: ParticipantId,
+        /// What.
+        text: Arc<str>,
+        /// When somebody is to be reminded of it, in local time.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        due: Option<Arc<str>>,
+    },
     /// Somebody took something on.
     #[serde(rename = "action_item.created")]
     ActionItemCreated {
@@ -262,52 +383,6 @@ pub enum RoomEvent {
         #[serde(flatten)]
         summary: Arc<Summary>,
     },
-}
-
-impl RoomEvent {
-    /// Reads an event of those that rooms are asked to announce: keys, recordings, plays and telephone calls. `None`
-    /// for any other.
-    pub fn announced(json: &serde_json::Value) -> Option<Self> {
-        let text = |field: &str| Some(Arc::from(json.get(field)?.as_str()?));
-        let seconds = |field: &str| Some(MediaTime::from_secs_f64(json.get(field)?.as_f64()?));
-        Some(match json.get("type")?.as_str()? {
-            "dtmf" => Self::Dtmf {
-                participant: json.get("participant")?.as_str()?.parse().ok()?,
-                digit: json.get("digit")?.as_str()?.chars().next()?,
-                start: seconds("start_s")?,
-                duration: Duration::from_millis(json.get("duration_ms")?.as_u64()?),
-            },
-            "recording.started" => Self::RecordingStarted { recording: text("recording")? },
-            "recording.paused" => Self::RecordingPaused { recording: text("recording")? },
-            "recording.resumed" => Self::RecordingResumed { recording: text("recording")? },
-            "recording.ended" => {
-                Self::RecordingEnded { recording: text("recording")?, state: text("state")?, why: text("why") }
-            }
-            "call.ringing" => Self::CallRinging {
-                call: text("call")?,
-                direction: Direction::deserialize(json.get("direction")?).ok()?,
-            },
-            "call.answered" => Self::CallAnswered {
-                call: text("call")?,
-                direction: Direction::deserialize(json.get("direction")?).ok()?,
-            },
-            "call.answered_by" => Self::CallAnsweredBy {
-                call: text("call")?,
-                who: Class::deserialize(json.get("who")?).ok()?,
-                answered_by: AnsweredBy::deserialize(json.get("answered_by")?).ok()?,
-                why: Why::deserialize(json.get("why")?).ok()?,
-                after: Duration::from_millis(json.get("after_ms")?.as_u64()?),
-            },
-            "call.ended" => Self::CallEnded {
-                call: text("call")?,
-                why: text("why")?,
-                duration: Duration::from_millis(json.get("duration_ms")?.as_u64()?),
-            },
-            "play.started" => Self::PlayStarted { play: text("play")?, duration: seconds("duration_s")? },
-            "play.ended" => Self::PlayEnded { play: text("play")?, why: PlayEnd::deserialize(json.get("why")?).ok()? },
-            _ => return None,
-        })
-    }
 }
 
 /// Who began a telephone call.
@@ -428,39 +503,6 @@ mod tests {
                 "words": [{"word": "Hello.", "start_s": 0.25, "end_s": 1.25, "confidence": 0.9_f32}],
             })
         );
-    }
-
-    #[test]
-    fn whatever_is_announced_is_read_back_as_it_was() {
-        let (at, id) = (MediaTime::from_millis(1_234), Arc::<str>::from("x1"));
-        for event in [
-            RoomEvent::Dtmf {
-                participant: ParticipantId(3),
-                digit: '*',
-                start: at,
-                duration: Duration::from_millis(80),
-            },
-            RoomEvent::RecordingStarted { recording: id.clone() },
-            RoomEvent::RecordingPaused { recording: id.clone() },
-            RoomEvent::RecordingResumed { recording: id.clone() },
-            RoomEvent::RecordingEnded { recording: id.clone(), state: "failed".into(), why: Some("disk full".into()) },
-            RoomEvent::RecordingEnded { recording: id.clone(), state: "finished".into(), why: None },
-            RoomEvent::CallRinging { call: id.clone(), direction: Direction::Inbound },
-            RoomEvent::CallAnswered { call: id.clone(), direction: Direction::Outbound },
-            RoomEvent::CallEnded { call: id.clone(), why: "no_answer".into(), duration: Duration::from_millis(61_250) },
-            RoomEvent::CallAnsweredBy {
-                call: id.clone(),
-                who: Class::MachineVoicemail,
-                answered_by: AnsweredBy::MachineEndBeep,
-                why: Why::Beep,
-                after: Duration::from_millis(7_250),
-            },
-            RoomEvent::PlayStarted { play: id.clone(), duration: at },
-            RoomEvent::PlayEnded { play: id.clone(), why: PlayEnd::Replaced },
-        ] {
-            let json = serde_json::to_value(&event).unwrap();
-            assert_eq!(RoomEvent::announced(&json), Some(event));
-        }
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub enum Kind {
     Echo,
     /// A telephone, over SIP.
     Sip,
+    /// Nobody: an agent of this server.
+    Agent,
 }
 
 impl fmt::Display for Kind {

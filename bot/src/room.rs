@@ -186,6 +186,11 @@ impl Room {
                 self.publish(RoomEvent::SpeechEnded { participant, utterance: utterance.0, end: shift(at) }, now);
                 None
             }
+            Event::TurnEnded { utterance, probability, at } => {
+                let event = RoomEvent::TurnScored { participant, utterance: utterance.0, probability, end: shift(at) };
+                self.publish(event, now);
+                None
+            }
             Event::Lost { span, why } => {
                 self.publish(RoomEvent::TranscriptLost { participant, span: shift_span(span), why }, now);
                 None

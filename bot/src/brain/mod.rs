@@ -279,6 +279,29 @@ impl Brain {
     }
 }
 
+/// The first day that `text` speaks of, seen from `today`: "next Friday", "am 15.", "3/15". What somebody said when
+/// asked for a day needs no preposition.
+pub fn day_in(text: &str, language: Language, today: Date) -> Option<Date> {
+    let by = match language {
+        Language::English => "by",
+        Language::German => "bis",
+    };
+    let read = |text: &str| {
+        let word = |text: &str| Word { text: text.to_owned(), span: Span::default(), confidence: 1.0 };
+        let words: Vec<Word> = text.split_whitespace().take(LONGEST_HELD).map(word).collect();
+        let tokens = tokens::of(&words, UtteranceId(0));
+        date::find(&tokens, language, today).first().map(|found| found.date)
+    };
+    read(text).or_else(|| read(&format!("{by} {text}")))
+}
+
+/// The language whose commonest words are more in `text`; none when they are even.
+pub(crate) fn language_in(text: &str) -> Option<Language> {
+    let word = |text: &str| Word { text: text.to_owned(), span: Span::default(), confidence: 1.0 };
+    let words: Vec<Word> = text.split_whitespace().take(LONGEST_HELD).map(word).collect();
+    Language::detect(&tokens::of(&words, UtteranceId(0)))
+}
+
 /// How long a sentence that was broken off waits for the rest. Longer than anybody pauses inside one.
 const HOLD: std::time::Duration = std::time::Duration::from_secs(5);
 
