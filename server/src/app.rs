@@ -24,10 +24,11 @@ use bot::{
 };
 use media::id::RoomId;
 use tokio_util::sync::CancellationToken;
-use tts::{espeak::Espeak, worker::Voices};
+use tts::worker::Voices;
 
 use crate::{
     admission::Admission,
+    agent::{self, Agents},
     api,
     auth::{self, keys::KeyRing},
     clock::Clock,
@@ -38,8 +39,10 @@ use crate::{
     linger,
     phone::SharedPhones,
     recording::Recordings,
+    say::Says,
     sound::{RoomSound, Sounds},
     telemetry::Metrics,
+    voices,
     webhook::Webhooks,
     webrtc::WebRtc,
 };
@@ -62,6 +65,8 @@ struct Inner {
     voices: OnceLock<Voices>,
     webhooks: Webhooks,
     webrtc: Arc<WebRtc>,
+    agents: Agents,
+    says: Says,
     clock: Clock,
     shutdown: CancellationToken,
     http: reqwest::Client,
@@ -77,6 +82,11 @@ impl App {
     pub fn new(config: Config, ears: Result<Ears, NoEars>, keys: KeyRing) -> Result<Self, Broken> {
         crate::models::tls::install();
         let http = reqwest::Client::builder().user_agent(concat!("harmony/", env!("CARGO_PKG_VERSION"))).build()?;
+        let voices = OnceLock::new();
+        if config.tts.needs_loading() {
+            // What is configured and cannot speak is told at the start, and no caller waits for a model to load.
+            let _ = voices.set(voices::start(&config)?);
+        }
         let size = Size::of(&config, engine::cores());
         let limits = &config.limits;
         let admission = Admission::new(size.streams_max, limits.requests_max, limits.connections_max);
@@ -86,6 +96,7 @@ impl App {
         let webrtc = Arc::new(WebRtc::new(&config));
         let shutdown = CancellationToken::new();
         let webhooks = Webhooks::new(&config, Clock);
+        let agents = Agents::new(&config)?;
         let inner = Inner {
             config,
             ears,
@@ -95,9 +106,11 @@ impl App {
             sounds,
             recordings: OnceLock::new(),
             phones: OnceLock::new(),
-            voices: OnceLock::new(),
+            voices,
             webhooks,
             webrtc,
+            agents,
+            says: Says::default(),
             clock: Clock,
             shutdown,
             http,
@@ -214,7 +227,7 @@ impl App {
         self.inner.phones.get().ok_or_else(missing)
     }
 
-    /// What speaks; its threads start with the first who asks.
+    /// What speaks; the threads of a voice that needs nothing loaded start with the first who asks.
     ///
     /// # Errors
     /// 503 when the system gives no thread.
@@ -222,13 +235,22 @@ impl App {
         if let Some(voices) = self.inner.voices.get() {
             return Ok(voices);
         }
-        let started = Voices::start(Arc::new(Espeak::default()), tts::worker::Options::default());
-        let voices = started.map_err(|error| {
-            tracing::error!(%error, "no thread for the voices");
-            ApiError::full("this server has no thread for a voice")
+        let voices = voices::start(self.config()).map_err(|error| {
+            tracing::error!(%error, "the voices do not start");
+            ApiError::full("this server has no voice").hint(error.to_string())
         })?;
         // Another may have been quicker: then its voices stay.
         Ok(self.inner.voices.get_or_init(|| voices))
+    }
+
+    /// Those who talk.
+    pub(crate) fn agents(&self) -> &Agents {
+        &self.inner.agents
+    }
+
+    /// What is said because somebody asked for it.
+    pub(crate) fn says(&self) -> &Says {
+        &self.inner.says
     }
 
     /// The places there are.
@@ -276,6 +298,12 @@ pub enum Broken {
     /// The system gives no threads.
     #[error("cannot start the engine: {0}")]
     Engine(#[source] io::Error),
+    /// The voices that are configured cannot speak; see the text.
+    #[error(transparent)]
+    Voices(#[from] voices::Broken),
+    /// Nobody can talk; see the text.
+    #[error(transparent)]
+    Agents(#[from] agent::Broken),
 }
 
 /// Forgets the sound of a room when its task has ended, however it did.
@@ -303,6 +331,8 @@ pub fn router(app: App) -> Router {
         .merge(api::audio::routes())
         .merge(api::participants::routes())
         .merge(api::play::routes())
+        .merge(api::say::routes())
+        .merge(api::agent::routes())
         .merge(api::levels::routes())
         .merge(api::recordings::routes())
         .merge(api::calls::routes())

@@ -38,6 +38,13 @@ use crate::{admission::Place, app::App, error::ApiError, sound::Presence, teleme
 /// A pause after which an utterance is settled: short enough to read along, long enough to draw a breath.
 pub const ENDPOINTING_MS: u32 = 400;
 
+/// The same where an agent waits for the end of a turn: what it says soon is heard as attention, and what it says into
+/// a breath it takes back.
+const ENDPOINTING_MS_OF_AGENTS: u32 = 250;
+
+/// Silence after which it is scored whether somebody is done, where an agent waits for that: what the model learned from.
+const TURN_AFTER_MS: u32 = 200;
+
 /// Events of a leg that wait for its transport. A leg has a handful a second; when the transport does not look,
 /// the newest are dropped and counted.
 const EVENTS_MAX: usize = 64;
@@ -171,15 +178,18 @@ pub async fn join(app: &App, room: &RoomHandle, wish: Wish) -> Result<Call, ApiE
     let expected = Arc::new(Expected::default());
     let progress = Arc::new(Progress::default());
     let is_transcribed = ears.is_some();
+    let talks = app.agents().is_in(room.id());
+    let endpointing_ms = if talks { ENDPOINTING_MS_OF_AGENTS.min(wish.endpointing_ms) } else { wish.endpointing_ms };
     let listening = leg.take_ears().zip(ears).map(|(reader, ears)| Listening {
         reader,
         ears,
         config: StreamConfig {
             hints: wish.hints,
             partials: true,
-            endpointing_ms: wish.endpointing_ms,
+            endpointing_ms,
             starts_at: MediaTime::ZERO,
             live: true,
+            turn_after_ms: talks.then_some(TURN_AFTER_MS),
         },
         bridge: sound.bridge().clone(),
         finalize: finalize.clone(),

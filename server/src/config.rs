@@ -4,11 +4,14 @@
 //! and line, a wrong value with the reason. Pure: the text of the file and the variables are handed in, nothing
 //! is opened here but by [`Config::load`].
 
+mod agent;
 mod dialling;
+mod llm;
 mod numbers;
 mod recording;
 mod sip;
 mod trunks;
+mod tts;
 mod twilio;
 mod webhooks;
 mod webrtc;
@@ -19,14 +22,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use bot::tools::config::Tools;
 use serde::Deserialize;
 
 pub use self::{
+    agent::Agent,
     dialling::{Dialling, Numbering},
+    llm::Llm,
     numbers::Numbers,
     recording::Recording,
     sip::{Digest, Rtp, Sip, Srtp, User},
     trunks::{Certificate, Codec, Transport, Trunk},
+    tts::{Mouth, Part, Tts},
     twilio::Twilio,
     webhooks::{Allowed, Webhooks},
     webrtc::{Turn, Webrtc},
@@ -60,6 +67,14 @@ pub struct Config {
     pub engine: RealTime,
     /// What recognizes.
     pub asr: Asr,
+    /// What speaks.
+    pub tts: Tts,
+    /// Who talks.
+    pub agent: Agent,
+    /// What agents think with.
+    pub llm: Vec<Llm>,
+    /// What agents may call.
+    pub tools: Tools,
     /// Who may use the server.
     pub auth: Auth,
     /// What the server keeps.
@@ -286,13 +301,16 @@ impl Config {
         if let Some((key, why)) = self.recording.fault() {
             return Err(Error::Value { key: key.to_owned(), why: why.to_owned() });
         }
-        let sections = [self.webrtc.fault(), self.sip.fault(), self.rtp.fault(), self.twilio.fault()];
+        let sections =
+            [self.webrtc.fault(), self.sip.fault(), self.rtp.fault(), self.twilio.fault(), self.agent.fault()];
         if let Some((key, why)) = sections.into_iter().flatten().next() {
             return Err(Error::Value { key: key.to_owned(), why });
         }
         let telephone = trunks::fault(&self.trunks, self.sip.tls_client_ca.is_some())
             .or_else(|| self.numbers.fault(&self.trunks))
-            .or_else(|| dialling::fault(&self.dialling, &self.numbering));
+            .or_else(|| dialling::fault(&self.dialling, &self.numbering))
+            .or_else(|| self.tts.fault())
+            .or_else(|| llm::fault(&self.llm));
         if let Some((key, why)) = telephone {
             return Err(Error::Value { key, why });
         }

@@ -11,6 +11,7 @@ use asr::{
     onnx::Library,
     pool::{Ears, Options},
     recognizer::Recognizer,
+    turn,
     vad::silero::Silero,
     whisper::Whisper,
 };
@@ -103,7 +104,19 @@ pub fn start(config: &Config) -> Result<Result<Ears, NoEars>, Broken> {
     let info = recognizer.info();
     tracing::info!(engine = info.engine, model = %info.model, workers = size.workers, streams_max = size.streams_max, "recognizer loaded");
     let options = Options { workers: size.workers, streams_max: size.streams_max };
-    Ok(Ok(Ears::start(recognizer, silero, options)?))
+    Ok(Ok(Ears::start_with_turns(recognizer, silero, end_of_turn(&store)?, options)?))
+}
+
+/// The model that says whether somebody who pauses is done. Where it is missing nobody is told.
+fn end_of_turn(store: &Store) -> Result<Option<turn::Model>, Broken> {
+    match store.smart_turn() {
+        Ok(path) => Ok(Some(turn::Model::load(&Library::open(&store.library()?)?, &path)?)),
+        Err(missing @ Unusable::Missing { .. }) => {
+            tracing::info!(%missing, "agents go by silence and words alone");
+            Ok(None)
+        }
+        Err(damaged) => Err(damaged.into()),
+    }
 }
 
 /// Loads the recognizer that the configuration asks for, and the voice-activity model.

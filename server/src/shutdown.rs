@@ -64,6 +64,7 @@ pub async fn drain(app: &App) {
         room.close().await;
     }
     recording::all_ended(app).await;
+    app.agents().close().await;
 }
 
 /// How long last words may take; the rest of the grace is for summaries and for readers to take them.

@@ -72,6 +72,14 @@ pub fn stage(stage: &'static str, took: Duration) {
     metrics::histogram!(STAGE_SECONDS, "stage" => stage).record(took.as_secs_f64());
 }
 
+/// Records how long somebody else's server took, by its name in the configuration.
+pub fn upstream(provider: &str, took: Duration) {
+    metrics::histogram!(UPSTREAM_SECONDS, "provider" => provider.to_owned()).record(took.as_secs_f64());
+}
+
+/// How long other servers take that this one asks.
+const UPSTREAM_SECONDS: &str = "harmony_upstream_seconds";
+
 /// Sets up the log as configured. What it cannot set up again (in a test, say) stays as it was.
 pub fn log_to_stderr(log: &Log) {
     let targets: Targets = log.level.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
@@ -79,6 +87,12 @@ pub fn log_to_stderr(log: &Log) {
     let targets = if log.level.contains("ort=") { targets } else { targets.with_target("ort", tracing::Level::WARN) };
     // The WebRTC stack warns of every datagram of a stranger that it refuses, which strangers would like.
     let targets = if log.level.contains("rtc") { targets } else { targets.with_target("rtc", tracing::Level::ERROR) };
+    // The MCP client tells what servers send, and callers' words are in it; what matters of that is told by us.
+    let targets = if log.level.contains("rmcp") {
+        targets
+    } else {
+        targets.with_target("rmcp", tracing::level_filters::LevelFilter::OFF)
+    };
     let registry = tracing_subscriber::registry().with(targets);
     let is_terminal = std::io::stderr().is_terminal();
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(is_terminal);
@@ -92,6 +106,9 @@ pub fn log_to_stderr(log: &Log) {
 fn install() -> Metrics {
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(STAGE_SECONDS.to_owned()), &STAGE_BUCKETS_S)
+        .and_then(|builder| {
+            builder.set_buckets_for_metric(Matcher::Full(UPSTREAM_SECONDS.to_owned()), &STAGE_BUCKETS_S)
+        })
         .expect("the list of buckets is not empty");
     let recorder = builder.build_recorder();
     let prometheus = recorder.handle();
@@ -100,6 +117,7 @@ fn install() -> Metrics {
         tracing::warn!("another recorder of metrics is installed already; ours stays empty");
     }
     metrics::describe_histogram!(STAGE_SECONDS, metrics::Unit::Seconds, "How long a stage takes, by stage");
+    metrics::describe_histogram!(UPSTREAM_SECONDS, metrics::Unit::Seconds, "How long other servers take, by provider");
     metrics::describe_counter!("harmony_drops_total", "What was dropped under load, by crossing");
     metrics::describe_gauge!("harmony_streams", "Streams of audio, by state");
     metrics::describe_gauge!("harmony_streams_max", "Streams that may be open at once");

@@ -248,7 +248,7 @@ impl Running {
                 self.collected.lost(span.duration(), why);
                 None
             }
-            Event::SpeechStarted { .. } | Event::SpeechEnded { .. } => None,
+            Event::SpeechStarted { .. } | Event::SpeechEnded { .. } | Event::TurnEnded { .. } => None,
         }
     }
 

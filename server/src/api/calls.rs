@@ -27,6 +27,7 @@ use sip::{
 
 use super::{RoomOf, json_body};
 use crate::{
+    agent,
     app::App,
     error::ApiError,
     phone::{
@@ -144,6 +145,9 @@ struct Wish {
     /// The room that it joins.
     #[serde(default)]
     room: Option<String>,
+    /// The agent that talks: a persona, or `true` for the usual one.
+    #[serde(default)]
+    agent: Option<Persona>,
     /// Keys that are pressed once it is taken; `w` waits for half a second.
     #[serde(default)]
     send_digits: String,
@@ -153,6 +157,16 @@ struct Wish {
     /// Whether and how it is found out who takes it.
     #[serde(default)]
     detection: Option<DetectionWish>,
+}
+
+/// Which agent talks.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Persona {
+    /// The usual one.
+    Usual(bool),
+    /// By its name.
+    Named(String),
 }
 
 /// How it is found out who takes a call; what is left out is as Twilio has it.
@@ -269,13 +283,15 @@ async fn show(State(app): State<App>, call: CallOf) -> Result<Json<Shown>, ApiEr
 async fn make(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let wish: Wish = json_body(&headers, &body, "{\"to\": \"sip:bob@192.0.2.1\", \"twiml\": \"<Response>…\"}")?;
     let phones = app.phones()?.clone();
-    let purpose = match (wish.twiml, wish.url, wish.room) {
-        (Some(twiml), None, None) => application(Source::Inline(twiml)),
-        (None, Some(url), None) => application(Source::At(endpoint(&url)?)),
-        (None, None, Some(room)) => Purpose::Room(RoomOf::named(&app, &room)?),
-        (None, None, None) => Purpose::Listen,
+    let agent = wish.agent.filter(|agent| !matches!(agent, Persona::Usual(false)));
+    let purpose = match (wish.twiml, wish.url, wish.room, agent) {
+        (Some(twiml), None, None, None) => application(Source::Inline(twiml)),
+        (None, Some(url), None, None) => application(Source::At(endpoint(&url)?)),
+        (None, None, Some(room), None) => Purpose::Room(RoomOf::named(&app, &room)?),
+        (None, None, None, Some(agent)) => talking(&app, &agent).await?,
+        (None, None, None, None) => Purpose::Listen,
         _ => {
-            let message = "a call has one purpose: give twiml, url or room, or none of them";
+            let message = "a call has one purpose: give twiml, url, room or agent, or none of them";
             return Err(ApiError::bad_request("too_many_purposes", message));
         }
     };
@@ -295,10 +311,38 @@ async fn make(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Result
         payer: "api".to_owned(),
         detection: wish.detection.as_ref().map(DetectionWish::read).transpose()?,
     };
-    let phone = originate::originate(&app, &phones, originate).await?;
+    let own = match &originate.purpose {
+        Purpose::Agent(seated) => Some(seated.room().clone()),
+        _ => None,
+    };
+    let phone = match originate::originate(&app, &phones, originate).await {
+        Ok(phone) => phone,
+        Err(error) => {
+            if let Some(room) = own {
+                room.close().await;
+            }
+            return Err(error.into());
+        }
+    };
     let shown = Shown::of(View::of(&phone), app.clock().wall());
     let location = [(header::LOCATION, format!("/api/calls/{}", phone.sid()))];
     Ok((StatusCode::CREATED, location, Json(shown)).into_response())
+}
+
+/// A room of its own with an agent in it.
+async fn talking(app: &App, agent: &Persona) -> Result<Purpose, ApiError> {
+    let persona = match agent {
+        Persona::Usual(_) => None,
+        Persona::Named(name) => Some(name.as_str()),
+    };
+    let room = app.open_room("")?;
+    match agent::take_seat(app, &room, persona).await {
+        Ok(seated) => Ok(Purpose::Agent(Box::new(seated))),
+        Err(error) => {
+            room.close().await;
+            Err(error)
+        }
+    }
 }
 
 fn application(source: Source) -> Purpose {

@@ -1,5 +1,6 @@
 //! Our own protocol: health, metrics, rooms, their events, and audio into them.
 
+pub mod agent;
 pub mod audio;
 pub mod calls;
 pub mod events;
@@ -11,6 +12,7 @@ pub mod participants;
 pub mod play;
 pub mod recordings;
 pub mod rooms;
+pub mod say;
 pub mod stages;
 
 use axum::{

@@ -25,6 +25,7 @@ use media::record::{Container, Manifest};
 use tokio::{signal, task::spawn_blocking};
 
 use crate::{
+    agent,
     app::{self, App},
     auth::keys::{self, KeyRing},
     config::Config,
@@ -59,8 +60,8 @@ pub struct Args {
     /// What the call does: a TwiML file or URL.
     #[arg(long, value_name = "FILE|URL", conflicts_with_all = ["agent", "play"])]
     pub twiml: Option<String>,
-    /// An agent that talks; there is none in this version.
-    #[arg(long, value_name = "NAME", conflicts_with = "play")]
+    /// Let this agent talk: the name of a persona; the usual one without a name.
+    #[arg(long, value_name = "NAME", conflicts_with = "play", num_args = 0..=1, default_missing_value = "")]
     pub agent: Option<String>,
     /// Play this file, and hang up.
     #[arg(long, value_name = "FILE")]
@@ -89,9 +90,6 @@ pub enum Detect {
 /// Why the call came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no agent.
-    #[error("no agent talks in this version: give --twiml or --play, or neither to listen")]
-    NoAgent,
     /// A file cannot be read or written.
     #[error("{}: {error}", path.display())]
     File {
@@ -140,9 +138,6 @@ impl From<NotDialled> for Error {
 /// # Errors
 /// [`Error`], to be shown as one line.
 pub async fn run(args: Args, mut config: Config) -> Result<ExitCode, Error> {
-    if args.agent.is_some() {
-        return Err(Error::NoAgent);
-    }
     telemetry::log_to_stderr(&config.log);
     let played = args.play.as_deref().map(read).transpose()?;
     let twiml = args.twiml.as_deref().map(source).transpose()?;
@@ -167,10 +162,14 @@ pub async fn run(args: Args, mut config: Config) -> Result<ExitCode, Error> {
         Some(_) => None,
         None => Some(app.open_room("")?),
     };
-    let purpose = match (twiml, &room) {
-        (Some(source), _) => Purpose::Application { source, fallback: None, status: None },
-        (None, Some(room)) => Purpose::Room(room.clone()),
-        (None, None) => Purpose::Listen,
+    let purpose = match (twiml, &args.agent, &room) {
+        (Some(source), ..) => Purpose::Application { source, fallback: None, status: None },
+        (None, Some(persona), Some(room)) => {
+            let persona = Some(persona.as_str()).filter(|persona| !persona.is_empty());
+            Purpose::Agent(Box::new(agent::take_seat(&app, room, persona).await?))
+        }
+        (None, None, Some(room)) => Purpose::Room(room.clone()),
+        (None, _, None) => Purpose::Listen,
     };
     let wish = Originate {
         to: args.uri,
@@ -260,7 +259,7 @@ async fn talk(
     Ok(manifest)
 }
 
-/// Writes finals to standard output.
+/// Writes finals to standard output, and what an agent said.
 ///
 /// Whoever reads only the first of them ends this, not the call.
 async fn write_down(room: RoomHandle) {
@@ -270,10 +269,16 @@ async fn write_down(room: RoomHandle) {
             return;
         }
         for entry in entries {
-            if let RoomEvent::TranscriptFinal { segment } = &entry.event {
-                if writeln!(std::io::stdout(), "{}: {}", segment.speaker, segment.text).is_err() {
-                    return;
+            let line = match &entry.event {
+                RoomEvent::TranscriptFinal { segment } if !segment.text.is_empty() => {
+                    format!("{}: {}", segment.speaker, segment.text)
                 }
+                RoomEvent::BotSpoke { text, .. } => format!("agent: {text}"),
+                RoomEvent::BotInterrupted { text, .. } => format!("agent: {text} \u{2014}"),
+                _ => continue,
+            };
+            if writeln!(std::io::stdout(), "{line}").is_err() {
+                return;
             }
         }
     }

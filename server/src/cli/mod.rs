@@ -81,7 +81,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Serve(args) => Ok(serve::run(args, config).await?),
         Command::Transcribe(args) => Ok(transcribe::run(args, config).await?),
-        Command::Speak(args) => Ok(speak::run(args).await?),
+        Command::Speak(args) => Ok(speak::run(args, config).await?),
         Command::Call(args) => Ok(Box::pin(call::run(args, config)).await?),
         Command::Models(command) => Ok(models::run(command, config.models.dir.as_deref()).await?),
         Command::Doctor(args) => Ok(doctor::run(args, &config).await?),

@@ -1,23 +1,24 @@
 //! `harmony speak`: text in, speech out, without a server.
 //!
-//! The sound is written as a WAV file, or to standard output where that is no terminal, so that it can be piped into a
-//! player. What was said and where each word begins is told with `--json`.
+//! The voice is the one that the configuration names for the language. The sound is written as a WAV file, or to standard
+//! output where that is no terminal, so that it can be piped into a player. What was said, where each word begins and
+//! what a mouth does meanwhile is told with `--json`.
 
 use std::{
     fs,
     io::{self, Cursor, IsTerminal as _, Read as _, Write as _},
     path::PathBuf,
     process::ExitCode,
-    sync::Arc,
 };
 
 use serde::Serialize;
 use tts::{
-    espeak::Espeak,
     utterance::{CHARS_MAX, Utterance},
     voice::{self, Choice},
-    worker::{Options, Refused, Said, Voices},
+    worker::{Refused, Said},
 };
+
+use crate::{config::Config, voices};
 
 /// `harmony speak …`
 #[derive(Clone, Debug, clap::Args)]
@@ -45,6 +46,9 @@ pub enum Error {
     /// What speaks is missing or failed.
     #[error(transparent)]
     Voice(#[from] voice::Error),
+    /// The voices that are configured cannot speak.
+    #[error(transparent)]
+    Voices(#[from] voices::Broken),
     /// There is too much to say.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -68,12 +72,12 @@ pub enum Error {
 ///
 /// # Errors
 /// [`Error`], to be shown as one line.
-pub async fn run(args: Args) -> Result<ExitCode, Error> {
+pub async fn run(args: Args, config: Config) -> Result<ExitCode, Error> {
     if args.out.is_none() && io::stdout().is_terminal() {
         note("harmony: a terminal cannot play sound; name a file with --out FILE.wav, or pipe this into a player")?;
         return Ok(ExitCode::from(2));
     }
-    let speaking = tokio::task::spawn_blocking(move || speak(&args));
+    let speaking = tokio::task::spawn_blocking(move || speak(&args, config));
     speaking.await.expect("speaking does not panic and is never cancelled")
 }
 
@@ -86,6 +90,7 @@ struct Report {
     language: &'static str,
     rate_hz: u32,
     words: Vec<Word>,
+    visemes: Vec<Viseme>,
 }
 
 #[derive(Debug, Serialize)]
@@ -94,7 +99,14 @@ struct Word {
     start_s: f64,
 }
 
-fn speak(args: &Args) -> Result<ExitCode, Error> {
+#[derive(Debug, Serialize)]
+struct Viseme {
+    viseme: &'static str,
+    start_s: f64,
+    duration_s: f64,
+}
+
+fn speak(args: &Args, mut config: Config) -> Result<ExitCode, Error> {
     let text = match args.text.as_str() {
         "-" => from_stdin()?,
         text => text.to_owned(),
@@ -103,17 +115,22 @@ fn speak(args: &Args) -> Result<ExitCode, Error> {
     if let Some(warning) = warning {
         note(&format!("harmony: {warning}"))?;
     }
-    let options = Options { workers: 1, lines_max: 1, cache_bytes: 0 };
-    let voices =
-        Voices::start(Arc::new(Espeak::default()), options).map_err(|error| voice::Error::Failed(error.to_string()))?;
+    config.tts.workers = Some(1);
+    config.tts.visemes = args.json;
+    let voices = voices::start(&config)?;
     let rate_hz = voices.info().rate_hz;
     let mut speech = voices.speak(&Utterance::plain(voice, text), rate_hz)?;
-    let (mut samples, mut words) = (Vec::new(), Vec::new());
+    let seconds = |samples: u64| samples as f64 / f64::from(rate_hz);
+    let (mut samples, mut words, mut visemes) = (Vec::new(), Vec::new(), Vec::new());
     while let Some(said) = speech.next_blocking() {
         match said {
             Said::Samples { samples: some, .. } => samples.extend(some),
             Said::Word { text, at_sample, .. } => {
-                words.push(Word { word: text, start_s: at_sample as f64 / f64::from(rate_hz) });
+                words.push(Word { word: text, start_s: seconds(at_sample) });
+            }
+            Said::Viseme { viseme, at_sample, samples, .. } => {
+                let (start_s, duration_s) = (seconds(at_sample), seconds(samples));
+                visemes.push(Viseme { viseme: viseme.name(), start_s, duration_s });
             }
             Said::Failed { error, .. } => return Err(error.into()),
             Said::Finished { .. } | Said::Dropped { .. } => {}
@@ -131,9 +148,9 @@ fn speak(args: &Args) -> Result<ExitCode, Error> {
     }
     .map_err(|error| refused(error.to_string()))?;
     if args.json {
-        let duration_s = samples.len() as f64 / f64::from(rate_hz);
+        let duration_s = seconds(samples.len() as u64);
         let (engine, language) = (voices.info().engine, voice.language.tag());
-        let report = Report { file: file.clone(), duration_s, voice: engine, language, rate_hz, words };
+        let report = Report { file: file.clone(), duration_s, voice: engine, language, rate_hz, words, visemes };
         let json = serde_json::to_string(&report).expect("text and numbers always serialize");
         writeln!(io::stdout().lock(), "{json}").map_err(|error| refused(error.to_string()))?;
     }

@@ -90,6 +90,13 @@ fn values_that_make_no_sense_are_refused_by_key() {
         ("[dialling]\nbudget_per_day = 1.5", "dialling.budget_per_day"),
         ("[numbering]\ncountry = \"+49\"", "numbering.country"),
         ("[rtp]\nport_min = 3\nport_max = 2", "rtp.port_min"),
+        ("[agent]\nconversations_max = 0", "agent.conversations_max"),
+        ("[agent]\nfirst_word_ms = 0", "agent.first_word_ms"),
+        ("[agent]\npersona = \"../x\"", "agent.persona"),
+        ("[[llm]]\nmodel = \"m\"", "llm[0].base_url"),
+        ("[[llm]]\nmodel = \" \"\nbase_url = \"http://h\"", "llm[0].model"),
+        ("[[llm]]\nmodel = \"m\"\nbase_url = \"ftp://h\"", "llm[0].base_url"),
+        ("[[llm]]\nmodel = \"m\"\nkind = \"openai\"\n[[llm]]\nmodel = \"m\"\nkind = \"openai\"", "llm[1].name"),
         ("[webrtc]\nport_min = 3\nport_max = 2", "webrtc.port_min"),
         ("[webrtc]\nstun = [\"stun.example.org\"]", "webrtc.stun"),
         ("[webrtc]\nmax_peers = 0", "webrtc.max_peers"),
@@ -107,6 +114,7 @@ fn keys_do_not_show_in_debug_output() {
         "[[sip.users]]\nname = \"yard\"\npassword = \"hush\"",
         "[[trunks]]\nname = \"a\"\nuri = \"sip:a.example\"\nuser = \"b\"\npassword = \"hush\"",
         "[twilio]\naccount_sid = \"AC1\"\nauth_token = \"hush-hush-hush-hush\"",
+        "[[llm]]\nkind = \"openai\"\nmodel = \"m\"\napi_key = \"hush\"",
     ] {
         assert!(!format!("{:?}", parse(text, &[]).unwrap()).contains("hush"));
     }
@@ -156,6 +164,37 @@ fn numbers_and_trunks_are_read_and_a_wrong_one_is_refused_with_its_line() {
         ("\"pcma\"", "\"mp3\"", 10),
         ("\"+49\"]", "\"49x\"]", 12),
     ] {
+        let error = parse(&text.replace(from, to), &[]).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("test.toml:{line}: ")), "{error}");
+    }
+}
+
+#[test]
+fn language_models_are_read_and_a_wrong_key_is_refused_with_its_line() {
+    let text = "
+        [agent]
+        personas = \"personas\"
+        persona = \"office\"
+        [[llm]]
+        kind = \"anthropic\"
+        model = \"large\"
+        api_key = \"hush\"
+        price = { input = 3.0, output = 15.0 }
+        [[llm]]
+        name = \"quick\"
+        kind = \"ollama\"
+        base_url = \"http://127.0.0.1:11434/v1\"
+        model = \"small\"
+        role = \"fast\"
+        extra = { keep_alive = -1 }
+    ";
+    let config = parse(text, &[]).unwrap();
+    let providers: Vec<_> = config.llm.iter().map(|model| model.provider().unwrap()).collect();
+    let names: Vec<&str> = providers.iter().map(|provider| &*provider.name).collect();
+    assert_eq!((names, config.agent.persona.as_str()), (vec!["large", "quick"], "office"));
+    assert_eq!(providers[0].base_url.as_str(), "https://api.anthropic.com/v1");
+    assert_eq!(providers[1].extra["keep_alive"], -1);
+    for (from, to, line) in [("api_key", "apikey", 8), ("\"fast\"", "\"slow\"", 15), ("personas =", "folder =", 3)] {
         let error = parse(&text.replace(from, to), &[]).unwrap_err().to_string();
         assert!(error.starts_with(&format!("test.toml:{line}: ")), "{error}");
     }

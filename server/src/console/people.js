@@ -9,7 +9,7 @@ import { follow, request } from "./server.js";
 const FLOOR_DB = -60;
 const AGAIN_MS = 2000;
 const ASK_AFTER_MS = 100;
-const KINDS = ["webrtc", "websocket", "file", "echo", "phone", "sip", "rtp", "http"];
+const KINDS = ["webrtc", "websocket", "file", "echo", "phone", "sip", "rtp", "http", "agent"];
 
 export class People {
   /** `is_own(participant)` says who this browser is; `on_error(error)`, `on_count(number)`. */

@@ -8,6 +8,8 @@ mod openai_error;
 mod openai_form;
 mod openai_params;
 pub mod openai_rest;
+mod openai_speech;
+mod spoken;
 pub mod twilio;
 pub mod vosk;
 pub mod whip;
@@ -23,6 +25,7 @@ pub fn routes() -> Router<App> {
     Router::new()
         .merge(deepgram::routes())
         .merge(openai_rest::routes())
+        .merge(openai_speech::routes())
         .merge(vosk::routes())
         .merge(whip::routes())
         .merge(whisperlive::routes())
@@ -30,7 +33,7 @@ pub fn routes() -> Router<App> {
 
 /// How errors are spelled on a path that belongs to a vendor; `None` where they are our own.
 pub fn spelling(path: &str) -> Option<fn(&ApiError) -> Response> {
-    if path == "/v1/listen" {
+    if matches!(path, "/v1/listen" | "/v1/speak") {
         return Some(deepgram::respell);
     }
     if let Some(spell) = twilio::spelling(path) {

@@ -224,7 +224,7 @@ fn sentence(error: &TranscribeError) -> String {
 }
 
 /// Gives the answer a name that a client can quote.
-async fn name_request(mut response: Response) -> Response {
+pub(super) async fn name_request(mut response: Response) -> Response {
     let id = format!("req_{}", uuid::Uuid::new_v4().simple());
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -236,4 +236,4 @@ async fn name_request(mut response: Response) -> Response {
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Names the fields that were understood and have no effect here.
-const IGNORED: HeaderName = HeaderName::from_static("harmony-ignored");
+pub(super) const IGNORED: HeaderName = HeaderName::from_static("harmony-ignored");

@@ -234,7 +234,7 @@ impl Recital {
                 self.unsettled.clear();
                 self.settled.extend(words);
             }
-            Event::SpeechStarted { .. } | Event::SpeechEnded { .. } | Event::Lost { .. } => {}
+            Event::SpeechStarted { .. } | Event::SpeechEnded { .. } | Event::TurnEnded { .. } | Event::Lost { .. } => {}
         }
     }
 

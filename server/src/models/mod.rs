@@ -16,7 +16,7 @@ pub mod wheel;
 use std::path::{Path, PathBuf};
 
 pub use manifest::Manifest;
-pub use store::{Condition, Depth, Moonshine, State, Store, Unusable, Whisper};
+pub use store::{Condition, Depth, Moonshine, Piper, State, Store, Unusable, Whisper};
 
 /// Where models live: the flag, else `HARMONY_MODELS_DIR`, else the configuration, else the platform's data
 /// folder.

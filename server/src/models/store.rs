@@ -120,6 +120,27 @@ impl Store {
         Ok(Some(Whisper { name, path }))
     }
 
+    /// A Piper voice, such as `de_DE-thorsten-medium`. As with Whisper's, one that people put into its folder by hand,
+    /// `piper-NAME/NAME.onnx` and `NAME.onnx.json`, is taken as it is.
+    ///
+    /// # Errors
+    /// [`Unusable`] when it is missing, damaged, or no voice of that name is known.
+    pub fn piper(&self, name: &str) -> Result<Piper, Unusable> {
+        let name = name.strip_prefix("piper-").unwrap_or(name);
+        let model = format!("piper-{name}");
+        if Name::parse(&model).is_none() {
+            return Err(Unusable::Unknown { model });
+        }
+        let file = |ending: &str| self.dir.join(&model).join(format!("{name}{ending}"));
+        let piper = Piper { model: file(".onnx"), config: file(".onnx.json") };
+        if self.manifest.model(&model).is_some() {
+            self.usable(&model)?;
+        } else if !piper.model.is_file() || !piper.config.is_file() {
+            return Err(Unusable::Unknown { model });
+        }
+        Ok(piper)
+    }
+
     /// How every model of the list stands, in the order of the list.
     pub fn survey(&self, depth: Depth) -> Vec<Condition<'_>> {
         let models = self.manifest.models().iter();
@@ -237,6 +258,15 @@ pub struct Whisper {
     pub name: String,
     /// The ggml file.
     pub path: PathBuf,
+}
+
+/// One Piper voice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piper {
+    /// The network.
+    pub model: PathBuf,
+    /// What its numbers mean.
+    pub config: PathBuf,
 }
 
 /// How thoroughly to look.

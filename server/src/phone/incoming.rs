@@ -240,12 +240,7 @@ async fn connect(
         Destination::Scribe => scribe(app, phones, phone, news, asking).await,
         Destination::Conference(name) => conference(app, phones, phone, news, &name).await,
         Destination::Ivr(ivr) => super::menu::answer(app, phones, phone, news, &ivr).await,
-        Destination::Agent(_) => {
-            // Said plainly, to whoever reads it: a caller's phone shows the reason.
-            let mut headers = Headers::new();
-            headers.push("Warning", "399 harmony \"no agent talks in this version: call ivr or scribe\"");
-            phone.reject(480, headers).await;
-        }
+        Destination::Agent(persona) => super::agent::answer(app, phones, phone, news, persona.as_deref()).await,
         Destination::User(user) => {
             let whom = Whom::User(user);
             pass_on(app, phones, phone, news, Passing { whom, asking, max_forwards }, caller).await;
@@ -370,7 +365,7 @@ pub(super) fn part(app: &App, phone: &Phone) -> Part {
     }
 }
 
-async fn refuse(phone: &Phone, error: &ApiError) {
+pub(super) async fn refuse(phone: &Phone, error: &ApiError) {
     tracing::warn!(call = %phone.sid(), %error, "a telephone call was refused");
     phone.reject(503, retry_after(5)).await;
 }

@@ -27,7 +27,7 @@ use super::{
     outgoing::{self, Dial, NotDialled},
     progress, together,
 };
-use crate::app::App;
+use crate::{agent::Seated, app::App, recording};
 
 /// What a call does once it is taken.
 pub(crate) enum Purpose {
@@ -40,6 +40,8 @@ pub(crate) enum Purpose {
         /// Told how the call goes.
         status: Option<StatusCallback>,
     },
+    /// Talks with an agent, in the room where it sits; that is closed when the call is over.
+    Agent(Box<Seated>),
     /// Takes part in a room.
     Room(RoomHandle),
     /// Is listened to, in a room of its own.
@@ -85,6 +87,7 @@ pub(crate) async fn originate(app: &App, phones: &Arc<Phones>, wish: Originate) 
         parent: None,
         told: match &wish.purpose {
             Purpose::Room(room) => Some(room.clone()),
+            Purpose::Agent(seated) => Some(seated.room().clone()),
             _ => None,
         },
         ring_for: wish.ring_for,
@@ -134,7 +137,18 @@ struct Task {
 }
 
 impl Task {
-    async fn go_on(mut self, mut news: mpsc::Receiver<News>, purpose: Purpose, door: Option<Door>) {
+    async fn go_on(self, news: mpsc::Receiver<News>, purpose: Purpose, door: Option<Door>) {
+        let (app, own) = match &purpose {
+            Purpose::Agent(seated) => (self.app.clone(), seated.room().clone()),
+            _ => return self.carry(news, purpose, door).await,
+        };
+        self.carry(news, purpose, door).await;
+        // However it went: nobody else knows of the room.
+        recording::end_with(&app, own.id()).await;
+        own.close().await;
+    }
+
+    async fn carry(mut self, mut news: mpsc::Receiver<News>, purpose: Purpose, door: Option<Door>) {
         let Self { app, phones, phone, .. } = &self;
         let (app, phones, phone) = (app.clone(), phones.clone(), phone.clone());
         if !phone.taken().await {
@@ -142,6 +156,7 @@ impl Task {
         }
         let room = match &purpose {
             Purpose::Room(room) => Ok(room.clone()),
+            Purpose::Agent(seated) => Ok(seated.room().clone()),
             Purpose::Application { .. } | Purpose::Listen => app.open_room(""),
         };
         let room = match room {
@@ -181,6 +196,7 @@ impl Task {
                 let application = Application { source, fallback, status: None, reach };
                 menu::run_in(room, door, &app, &phones, &phone, &mut news, application, Role::Call).await;
             }
+            Purpose::Agent(seated) => super::agent::talk(&app, &phones, &phone, news, *seated).await,
             Purpose::Room(_) | Purpose::Listen => together::alone(&app, &phones, &phone, news).await,
         }
     }

@@ -77,6 +77,7 @@ fn open(ears: &Ears, job: Job) -> Result<(Feeder, Vec<StreamEvents>), Transcribe
         endpointing_ms: job.endpointing_ms,
         starts_at: MediaTime::ZERO,
         live: job.pace == Pace::Live,
+        turn_after_ms: None,
     };
     let (inputs, streams) = (0..adaptor.streams())
         .map(|_| ears.open(config.clone()))

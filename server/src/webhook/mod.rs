@@ -6,7 +6,6 @@
 //! time, an answer a size, and both are kept while bytes come, not afterwards. Every request has a connection of
 //! its own: one that is kept was judged for somebody else. Sockets and clocks are here, decisions in the files beside.
 
-pub mod address;
 mod connect;
 mod cookies;
 mod error;
@@ -16,6 +15,7 @@ pub mod target;
 
 use std::time::Duration;
 
+pub use bot::tools::reach::address;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{

@@ -1,8 +1,9 @@
-//! Deepgram's dialect: `/v1/listen`, live over a WebSocket and prerecorded over `POST`.
+//! Deepgram's dialect: `/v1/listen`, live over a WebSocket and prerecorded over `POST`, and `/v1/speak` both ways.
 //!
 //! Its SDKs work unchanged with this server as their base URL. The middle is pure: [`query`] reads what is
 //! wanted, [`translator`] and [`transcript`] write what was heard, [`words`] applies the effects between them.
-//! The shells are thin: [`live`] owns a socket, [`prerecorded`] a request, [`remote`] the calls to elsewhere.
+//! The shells are thin: [`live`] owns a socket, [`prerecorded`] a request, [`remote`] the calls to elsewhere;
+//! [`speak`] is the other way round.
 
 pub mod live;
 pub mod message;
@@ -14,6 +15,7 @@ pub mod redact;
 pub mod refusal;
 pub mod remote;
 pub mod search;
+pub mod speak;
 pub mod spool;
 pub mod transcript;
 pub mod translator;
@@ -36,7 +38,8 @@ use crate::{app::App, clock::Clock, error::ApiError};
 /// The routes of this dialect.
 pub fn routes() -> Router<App> {
     let listen = get(live::listen).post(prerecorded::transcribe).layer(DefaultBodyLimit::disable());
-    Router::new().route("/v1/listen", listen)
+    let speak = get(speak::listen).post(speak::speak).layer(DefaultBodyLimit::max(speak::BODY_BYTES_MAX));
+    Router::new().route("/v1/listen", listen).route("/v1/speak", speak)
 }
 
 /// A refusal of any other part of the server, in this dialect's shape.

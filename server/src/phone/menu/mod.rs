@@ -52,7 +52,7 @@ pub(crate) use self::{
 use self::{ears::Ears, expecting::Expecting, fetch::Desk, legs::Legs, records::Records, taps::Taps};
 pub(super) use self::{
     speech::speak,
-    voice::{Heard, Voice},
+    voice::{Heard, Voice, ringing, tone},
 };
 use super::{
     Phones,
@@ -423,14 +423,14 @@ impl Menu {
                 let phone = self.phone.clone();
                 self.sound(id, |_| press(phone, tones, speech::count(times)));
             }
-            Effect::Beep { id } => self.sound(id, |mouth| voice::tone(mouth, media::dsp::tone::Tone::Beep)),
+            Effect::Beep { id } => self.sound(id, |mouth| tone(mouth, media::dsp::tone::Tone::Beep)),
             Effect::HoldMusic { id } => self.sound(id, voice::music),
             Effect::Ringback { id, country, is_signalled } => {
                 // Also where its keys came too late for early sound: nobody speaks to it yet.
                 if is_signalled && (self.voice.is_none() || !self.phone.now().has_sound()) {
                     self.phone.ring().await;
                 } else {
-                    self.sound(id, |mouth| voice::tone(mouth, voice::ringing(country.as_deref())));
+                    self.sound(id, |mouth| tone(mouth, ringing(country.as_deref())));
                 }
             }
             Effect::StopSound(id) => {

@@ -54,7 +54,7 @@ impl Speaking {
                         mouth.say(&samples).await?;
                     }
                     Said::Failed { error, .. } => return Err(NoSound::Failed(error.to_string())),
-                    Said::Word { .. } | Said::Finished { .. } | Said::Dropped { .. } => {}
+                    Said::Word { .. } | Said::Viseme { .. } | Said::Finished { .. } | Said::Dropped { .. } => {}
                 }
             }
             if !heard_any {

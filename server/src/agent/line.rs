@@ -1,0 +1,68 @@
+//! The border between a conversation and whoever brings its caller: a telephone, a browser's room.
+//!
+//! What an agent wants of the line are [`Wish`]es; what happens on it is told as [`Input`]s. A conversation knows nothing
+//! else of how its caller came. Crossings: wishes and what is told wait in queues of 16 each, then whoever sends waits;
+//! a call has a handful.
+
+use bot::agent::Input;
+use tokio::sync::mpsc;
+
+/// What waits in either direction.
+const QUEUE: usize = 16;
+
+/// What an agent wants of the line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Press keys; `w` waits for half a second.
+    Press(String),
+    /// Send the caller to this number or address; [`Input::CameBack`] where that came to nothing.
+    Transfer {
+        /// The number or address.
+        to: String,
+    },
+    /// End it.
+    HangUp,
+}
+
+/// The line, for a conversation.
+pub(super) struct Line {
+    wishes: mpsc::Sender<Wish>,
+    told: mpsc::Receiver<Input>,
+}
+
+/// A conversation, for whoever brings its caller. Dropping it ends the conversation.
+pub(crate) struct Reins {
+    wishes: mpsc::Receiver<Wish>,
+    told: mpsc::Sender<Input>,
+}
+
+/// A line and its reins.
+pub(super) fn line() -> (Line, Reins) {
+    let (wishes, wished) = mpsc::channel(QUEUE);
+    let (tell, told) = mpsc::channel(QUEUE);
+    (Line { wishes, told }, Reins { wishes: wished, told: tell })
+}
+
+impl Line {
+    /// Wants something; whoever holds the reins may be gone.
+    pub(super) async fn wish(&self, wish: Wish) {
+        let _ = self.wishes.send(wish).await;
+    }
+
+    /// What happened; `None` when nobody holds the reins any more. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<Input> {
+        self.told.recv().await
+    }
+}
+
+impl Reins {
+    /// What the agent wants next; `None` when the conversation is over. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Option<Wish> {
+        self.wishes.recv().await
+    }
+
+    /// Tells what happened; a conversation that is over is told nothing.
+    pub(crate) async fn tell(&self, input: Input) {
+        let _ = self.told.send(input).await;
+    }
+}

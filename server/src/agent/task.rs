@@ -1,0 +1,378 @@
+//! One conversation: carries what happens to the agent, and what it wants to whoever does it.
+//!
+//! One tokio task, from when its caller is there until they have gone or it was told to stop. It owns the pure
+//! [`Agent`], drains it after every input, and wakes when it is due. It waits for the room's queue alone, and for a line
+//! that is slow to take a wish; sound, models and tools have tasks of their own. Nothing of what is said is logged here.
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use bot::{
+    actor::{Follower, Seat},
+    agent::{Agent, Facts, Input, Notice, Output, TurnId},
+    consent::meaning,
+    event::{Published, RoomEvent},
+    llm::Delta,
+    participant::Kind,
+    persona::Persona,
+    room::Room,
+    tools::{Action, Admitted, Does, Registry, Settled},
+};
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use media::time::MediaTime;
+use tts::{
+    utterance::Utterance,
+    voice::{Language, VoiceId, choose},
+};
+
+use super::{
+    Place, Seated, With,
+    line::{Line, Wish},
+    models::{Answered, Models, Moment},
+    mouth::{Heard, Mouth, Sentence},
+    notice,
+    tools::{Tools, offers},
+    waterfall::Waterfalls,
+};
+use crate::{app::App, sound::Presence, telemetry};
+
+/// Entries of the room's log that are read at once.
+const ENTRIES: usize = 32;
+
+/// A conversation that is on.
+pub(super) struct Talk {
+    app: App,
+    seat: Seat,
+    _presence: Presence,
+    mouth: Mouth,
+    agent: Agent,
+    persona: Arc<Persona>,
+    registry: Registry,
+    models: Models,
+    tools: Tools,
+    line: Line,
+    with: With,
+    falls: Waterfalls,
+    has_begun: bool,
+    is_over: bool,
+    // Last, so that whoever waits for its end finds everything else gone.
+    place: Place,
+}
+
+impl Talk {
+    pub(super) fn new(seated: Seated, line: Line, with: With, values: BTreeMap<String, String>) -> Self {
+        let Seated { app, seat, mouth, presence, persona, place } = seated;
+        let room = seat.room();
+        let began = local(room.epoch().wall);
+        let agents = app.agents().0.clone();
+        let registry = Registry::new(agents.toolbox.catalog(), &persona, began);
+        let tools = offers(&registry, &persona);
+        let facts = Facts { values, tools, ..Facts::new(began) };
+        let now = room.epoch().at(app.clock().now());
+        let models = agents.brains.of(&persona, &facts);
+        let agent = Agent::new(persona.clone(), facts, now);
+        let tools = agents.toolbox.open();
+        Self {
+            app,
+            seat,
+            _presence: presence,
+            mouth,
+            agent,
+            persona,
+            registry,
+            models,
+            tools,
+            line,
+            with,
+            falls: Waterfalls::default(),
+            has_begun: false,
+            is_over: false,
+            place,
+        }
+    }
+
+    /// Until the conversation is over.
+    pub(super) async fn run(mut self, mut events: Follower) {
+        let room = self.seat.room().clone();
+        let mut standing = self.seat.standing();
+        let (stop, shutdown) = (self.place.stop.clone(), self.app.shutdown().clone());
+        if self.is_accompanied() {
+            self.begin().await;
+        }
+        while !self.is_over {
+            let due = self.due();
+            let due = async {
+                match due {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let (epoch, clock, language) = (*room.epoch(), self.app.clock(), self.agent.language());
+            // Cancel-safe: every arm hands out what it has once, or is looked at again.
+            tokio::select! {
+                entries = events.next(ENTRIES) => match entries {
+                    Ok(entries) if entries.is_empty() => self.end().await,
+                    Ok(entries) => {
+                        for entry in entries {
+                            self.hear(&entry).await;
+                        }
+                    }
+                    Err(fell_off) => events = room.follow(Some(fell_off.resume)),
+                },
+                heard = self.mouth.next() => match heard {
+                    Some((at, heard)) => self.on_heard(at, heard).await,
+                    None => {
+                        tracing::warn!(room = %room.id(), "an agent has lost its mouth");
+                        self.end().await;
+                    }
+                },
+                answered = self.models.next(language, move || epoch.at(clock.now())) => self.on_answered(answered).await,
+                (call, outcome) = self.tools.next() => {
+                    let now = self.now();
+                    if self.registry.settle(&call, Settled::Answered(&outcome), now) {
+                        self.tell(Input::ToolDone { call, outcome }).await;
+                    }
+                }
+                told = self.line.next() => match told {
+                    Some(input) => self.tell(input).await,
+                    None => self.end().await,
+                },
+                Ok(()) = standing.changed() => {
+                    let now = *standing.borrow_and_update();
+                    self.mouth.mute(now.is_muted);
+                    if now.is_sent_out {
+                        self.end().await;
+                    }
+                }
+                () = stop.cancelled() => self.end().await,
+                () = shutdown.cancelled() => self.end().await,
+                () = due => {
+                    for (call, outcome) in self.registry.expire(self.now()) {
+                        self.tools.cancel(&call);
+                        self.tell(Input::ToolDone { call, outcome }).await;
+                    }
+                    self.tell(Input::Tick).await;
+                }
+            }
+        }
+        tracing::info!(room = %room.id(), persona = %self.persona.name, "an agent has done with talking");
+    }
+
+    fn now(&self) -> MediaTime {
+        self.seat.room().epoch().at(self.app.clock().now())
+    }
+
+    /// When it must be woken next.
+    fn due(&self) -> Option<Instant> {
+        let due = self.agent.due().into_iter().chain(self.registry.due()).min()?;
+        Some(self.seat.room().epoch().instant + due.as_duration())
+    }
+
+    /// Whether somebody is there to be talked with.
+    fn is_accompanied(&self) -> bool {
+        let own = self.seat.participant();
+        let people = self.seat.room().read(Room::participants);
+        people.iter().any(|who| who.kind != Kind::Agent && self.with.holds(who.id, own))
+    }
+
+    async fn begin(&mut self) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            self.tell(Input::Begin).await;
+        }
+    }
+
+    /// The conversation is to end now, whatever the agent would still say.
+    async fn end(&mut self) {
+        self.tell(Input::HungUp).await;
+    }
+
+    /// Something happened in the room.
+    async fn hear(&mut self, entry: &Arc<Published>) {
+        match &entry.event {
+            RoomEvent::ParticipantJoined { .. } if self.is_accompanied() => self.begin().await,
+            // Somebody's room is empty: a telephone's call is told of by whoever holds its line.
+            RoomEvent::ParticipantLeft { .. } if self.with == With::Everybody && !self.is_accompanied() => {
+                return self.end().await;
+            }
+            RoomEvent::TranscriptFinal { segment } if self.with.holds(segment.participant, self.seat.participant()) => {
+                let now = self.now();
+                if self.registry.is_asking(now)
+                    && let Some(agreed) = meaning(segment)
+                {
+                    self.registry.answered(agreed, now);
+                }
+            }
+            _ => {}
+        }
+        if let Some(input) = self.with.hear(&entry.event, self.seat.participant()) {
+            self.tell(input).await;
+        }
+    }
+
+    /// Something of what is said was heard, or will not be.
+    async fn on_heard(&mut self, at: MediaTime, heard: Heard) {
+        let input = match heard {
+            Heard::Made(sentence) => return self.falls.made(TurnId(sentence.turn()), at),
+            Heard::Began(sentence) => {
+                let turn = TurnId(sentence.turn());
+                measured(self.falls.heard(turn, at));
+                Input::SpeechBegan { turn, sentence: sentence.number() }
+            }
+            Heard::Words(sentence, words) => {
+                Input::WordPlayed { turn: TurnId(sentence.turn()), sentence: sentence.number(), words }
+            }
+            Heard::Played(sentence) => Input::Played { turn: TurnId(sentence.turn()), sentence: sentence.number() },
+            Heard::NotSpoken(sentence, why) => {
+                tracing::warn!(room = %self.seat.room().id(), why, "a sentence of an agent was not spoken");
+                Input::NotSpoken { turn: TurnId(sentence.turn()), sentence: sentence.number() }
+            }
+        };
+        self.tell(input).await;
+    }
+
+    /// A model said something, or nothing.
+    async fn on_answered(&mut self, Answered { ask, answer }: Answered) {
+        let input = match answer {
+            Ok(delta) => {
+                if matches!(delta, Delta::Text(_) | Delta::Call(_)) {
+                    measured(self.falls.answered(ask, self.now()));
+                }
+                Input::Said { ask, delta }
+            }
+            Err(why) => {
+                tracing::warn!(room = %self.seat.room().id(), %why, "a language model did not answer");
+                Input::AskFailed { ask, why }
+            }
+        };
+        self.tell(input).await;
+    }
+
+    /// Tells the agent, and does all that it wants.
+    async fn tell(&mut self, input: Input) {
+        let is_end = matches!(input, Input::HungUp);
+        tracing::trace!(room = %self.seat.room().id(), ?input, "an agent is told");
+        self.agent.handle(input, self.now());
+        self.obey().await;
+        self.is_over |= is_end || self.agent.is_over();
+    }
+
+    async fn obey(&mut self) {
+        while let Some(output) = self.agent.poll() {
+            tracing::debug!(room = %self.seat.room().id(), ?output, "an agent wants");
+            self.carry_out(output).await;
+        }
+        while let Some(record) = self.registry.poll() {
+            self.publish(notice::record(record, self.seat.participant())).await;
+        }
+    }
+
+    async fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Ask { ask, turn, role, request } => {
+                self.falls.asked(turn, ask, self.now());
+                let at = Moment { language: self.agent.language(), now: self.now() };
+                self.models.ask(ask, role, request, at);
+            }
+            Output::Cancel(ask) => self.models.cancel(ask),
+            Output::Speak { turn, sentence, text, language } => {
+                let utterance = Utterance::plain(voice(&self.persona, language), text.as_str());
+                self.mouth.say(Sentence::new(turn.0, sentence), &text, utterance);
+            }
+            Output::Pause => self.mouth.pause(),
+            Output::Resume => self.mouth.resume(),
+            Output::Hush(turn) => self.mouth.hush(turn.0),
+            Output::Call { call, .. } => {
+                let now = self.now();
+                let told = match self.registry.admit(&call, now) {
+                    Ok(admitted) => self.begin_tool(admitted).await,
+                    Err(refusal) => Some(Input::ToolDone { call: call.id, outcome: refusal.outcome() }),
+                };
+                if let Some(told) = told {
+                    // It is drained by whoever drains this.
+                    self.agent.handle(told, now);
+                }
+            }
+            Output::CancelCall(call) => {
+                self.tools.cancel(&call);
+                self.registry.settle(&call, Settled::Cancelled, self.now());
+            }
+            Output::Press(keys) => self.line.wish(Wish::Press(keys)).await,
+            Output::Transfer { to, .. } => self.line.wish(Wish::Transfer { to }).await,
+            Output::HandOver { persona } => self.hand_over(&persona),
+            Output::HangUp { why } => {
+                tracing::info!(room = %self.seat.room().id(), why = why.name(), "an agent hangs up");
+                self.line.wish(Wish::HangUp).await;
+            }
+            Output::Publish(notice) => self.on_notice(notice).await,
+        }
+    }
+
+    /// Does what was admitted, or lets somebody do it; what the agent is told at once.
+    async fn begin_tool(&mut self, admitted: Admitted) -> Option<Input> {
+        let Admitted { id, name, does, timeout, .. } = admitted;
+        let action = match does {
+            Does::Outside(arguments) => {
+                self.tools.call(id, name, arguments, timeout);
+                return None;
+            }
+            Does::BuiltIn(action) => action,
+        };
+        let outcome = action.reply();
+        self.registry.settle(&id, Settled::Answered(&outcome), self.now());
+        let (text, due) = match action {
+            Action::TakeNote { text } => (text, None),
+            Action::Remind { text, due } => (text, Some(due.to_string().into())),
+            action => return Some(Input::Granted { call: id, action }),
+        };
+        let participant = self.seat.participant();
+        self.publish(RoomEvent::NoteTaken { participant, text: text.into(), due }).await;
+        Some(Input::ToolDone { call: id, outcome })
+    }
+
+    /// Another persona goes on.
+    fn hand_over(&mut self, name: &str) {
+        let now = self.now();
+        let told = match self.app.agents().persona(Some(name)) {
+            Ok(persona) => {
+                let shared = &self.app.agents().0;
+                self.persona = persona.clone();
+                self.registry.hand_over(&persona);
+                self.models.hand_over(&shared.brains, &persona);
+                let tools = offers(&self.registry, &persona);
+                Input::TookOver { persona, tools }
+            }
+            Err(_) => Input::CameBack,
+        };
+        self.agent.handle(told, now);
+    }
+
+    async fn on_notice(&mut self, notice: Notice) {
+        if let Notice::TurnEnded { turn, ended, .. } = &notice {
+            let now = self.now();
+            measured(Some(self.falls.turn_ended(*turn, ended.at, now)));
+        }
+        let waterfall = notice::ends(&notice).and_then(|turn| self.falls.take(turn));
+        self.publish(notice::event(notice, self.seat.participant(), waterfall)).await;
+    }
+
+    async fn publish(&mut self, event: RoomEvent) {
+        // A room that is closed ends the conversation anyway.
+        let _ = self.seat.room().publish(event).await;
+    }
+}
+
+/// Who says it.
+fn voice(persona: &Persona, language: Language) -> VoiceId {
+    choose(persona.voice.nearest(language, persona.language), Some(language.tag())).voice
+}
+
+/// A moment in the time of this machine's place.
+fn local(wall: std::time::SystemTime) -> DateTime {
+    let at = Timestamp::try_from(wall).unwrap_or(Timestamp::UNIX_EPOCH);
+    at.to_zoned(TimeZone::system()).datetime()
+}
+
+fn measured(took: Option<super::waterfall::Took>) {
+    if let Some((stage, took)) = took {
+        telemetry::stage(stage, took);
+    }
+}
