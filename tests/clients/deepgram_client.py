@@ -20,6 +20,7 @@ from deepgram.listen.v1.types.listen_v1metadata import ListenV1Metadata
 from deepgram.listen.v1.types.listen_v1results import ListenV1Results
 from deepgram.listen.v1.types.listen_v1speech_started import ListenV1SpeechStarted
 from deepgram.listen.v1.types.listen_v1utterance_end import ListenV1UtteranceEnd
+from deepgram.speak.v1.types.speak_v1text import SpeakV1Text
 from websockets.exceptions import InvalidStatus
 
 PIECE_S = 0.1
@@ -301,6 +302,31 @@ def refusals(url, key, path):
         "noise": refused(lambda: transcribe(request=b"this is no audio at all" * 100)),
         "private": refused(lambda: fetch("http://127.0.0.1:1/secret.wav")),
     }
+
+
+def speak(url, key):
+    """Speech at once and over a socket."""
+    text = "Hello, how can I help you today?"
+    deepgram = client(url, key)
+    report = {"rest": sum(len(part) for part in deepgram.speak.v1.audio.generate(text=text, encoding="linear16"))}
+    try:
+        list(deepgram.speak.v1.audio.generate(text=text, encoding="mp3"))
+    except BadRequestError as error:
+        report["refused"] = [type(error).__name__, error.status_code]
+    kinds, live = [], 0
+    with deepgram.speak.v1.connect(model="aura-2-thalia-en", encoding="linear16", sample_rate=24000) as socket:
+        kinds.append(type(socket.recv()).__name__)
+        socket.send_text(SpeakV1Text(type="Speak", text=text))
+        socket.send_flush()
+        while True:
+            message = socket.recv()
+            if isinstance(message, bytes):
+                live += len(message)
+            else:
+                kinds.append(type(message).__name__)
+                break
+        socket.send_close()
+    return {**report, "kinds": kinds, "live": live}
 
 
 if __name__ == "__main__":

@@ -184,4 +184,20 @@ def full():
     return {"busy": busy}
 
 
+def speech():
+    """Every format, as a whole and as it comes, and one that nobody makes."""
+    def create(**params):
+        return client().audio.speech.create(model="tts-1", voice="alloy", input="Hello, how can I help you?", **params)
+
+    report = {name: len(create(response_format=name).content) for name in ("wav", "pcm", "opus", "flac")}
+    streaming = client().audio.speech.with_streaming_response
+    with streaming.create(model="tts-1", voice="alloy", input="Hello, how can I help you?", response_format="pcm") as answer:
+        report["streamed"] = sum(len(chunk) for chunk in answer.iter_bytes())
+    try:
+        create(response_format="mp3")
+    except openai.BadRequestError as error:
+        report["refused"] = [type(error).__name__, error.status_code, error.param]
+    return report
+
+
 print(json.dumps(globals()[SCENARIO]()))

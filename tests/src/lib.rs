@@ -14,6 +14,7 @@ pub mod hook;
 pub mod kamailio;
 pub mod latency;
 pub mod listening;
+pub mod llm;
 pub mod mischief;
 pub mod netem;
 pub mod rehearsal;

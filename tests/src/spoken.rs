@@ -61,7 +61,7 @@ impl Spoken {
             match said {
                 Said::Samples { samples, .. } => all.extend(samples),
                 Said::Failed { error, .. } => panic!("{error}"),
-                Said::Word { .. } | Said::Finished { .. } | Said::Dropped { .. } => {}
+                Said::Word { .. } | Said::Viseme { .. } | Said::Finished { .. } | Said::Dropped { .. } => {}
             }
         }
         all

@@ -4,6 +4,7 @@
 //! cost minutes that nobody gains by. `.config/nextest.toml` says which modules have the machine to themselves.
 
 mod accuracy;
+mod agent;
 mod answering;
 mod api;
 mod applications;
@@ -30,6 +31,7 @@ mod secured;
 mod sip_hostile;
 mod sip_torture;
 mod sipp;
+mod speaking;
 mod speech;
 mod streaming;
 mod telephone;

@@ -43,7 +43,7 @@ fn spoken(voices: &Voices, name: &str, text: &str) -> Vec<f32> {
         match said {
             Said::Samples { samples, .. } => all.extend(samples),
             Said::Failed { error, .. } => panic!("{text}: {error}"),
-            Said::Word { .. } | Said::Finished { .. } | Said::Dropped { .. } => {}
+            Said::Word { .. } | Said::Viseme { .. } | Said::Finished { .. } | Said::Dropped { .. } => {}
         }
     }
     all.extend(vec![0.0; MOUTH_HZ as usize / 2]);
@@ -105,6 +105,14 @@ fn the_command_writes_a_file_and_says_what_is_in_it() {
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON and nothing else");
     assert_eq!(report["language"], "de");
     assert_eq!(report["words"][1]["word"], "14:30 Uhr,");
+    // "Um": a rounded mouth, then closed lips; no gap to the end.
+    let visemes = report["visemes"].as_array().expect("a list");
+    assert_eq!((visemes[0]["viseme"].as_str(), visemes[1]["viseme"].as_str()), (Some("U"), Some("PP")), "{report}");
+    assert_eq!(visemes[0]["start_s"], report["words"][0]["start_s"]);
+    assert!(visemes.windows(2).all(|pair| {
+        let number = |shape: &Value, key: &str| shape[key].as_f64().expect("a number");
+        (number(&pair[0], "start_s") + number(&pair[0], "duration_s") - number(&pair[1], "start_s")).abs() < 1e-3
+    }));
     let mut reader = hound::WavReader::open(&file).expect("a WAV file");
     assert!(loudest(&mut reader) > 1_600, "something is said");
     let seconds = f64::from(reader.duration()) / f64::from(reader.spec().sample_rate);

@@ -1,0 +1,360 @@
+//! Agents that talk: what a real telephone hears of one, how soon, what happens when it is interrupted, when its model
+//! fails, and when somebody says good-bye.
+//!
+//! The model is scripted ([`tests::llm`]), the voice is espeak-ng's, and what a caller hears is compared with what the same
+//! voice says, sample by sample. Times are measured in what the caller heard, not in what the server tells.
+
+use std::{path::Path, time::Duration};
+
+use serde_json::{Value, json};
+use server::config::Config;
+use tests::{
+    baresip::{Baresip, Options, Sampled, pass},
+    calls::Calls,
+    client::{Said, Socket},
+    fixture,
+    listening::compare,
+    llm::{Model, last_message},
+    scripted::Local,
+    server::{self as kit, Server, models_or_skip},
+    spoken::by_the_command,
+};
+
+/// What a telephone says and hears.
+const RATE_HZ: u32 = 8_000;
+
+/// The greeting of the persona that is built in.
+const GREETING: [&str; 2] = ["Hello, this is Harmony.", "How can I help you?"];
+
+/// The greeting is over by then, and the caller speaks.
+const GREETED_S: f64 = 5.5;
+
+/// What is said in the recording.
+const YOUNG_MAN: &str = "audio/speech/sense_and_sensibility_01_austen_64kb-0880.wav";
+
+/// Quieter than this is silence on the line: G.711's own noise is far below.
+const QUIET: f32 = 0.004;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_is_greeted_says_a_sentence_and_soon_hears_what_the_model_answers() {
+    let (Some(sentence), Some(())) = (telephone_parts(), models_or_skip()) else { return };
+    let mut model = Model::start("office").await;
+    let server = Server::start(with_telephone(&model.config())).unwrap();
+    let says = [silence(GREETED_S), sentence.clone()].concat();
+    let mut ada = Baresip::start(&server.sip(), Options { user: "ada", says, ..Options::default() }).await;
+    ada.dial(&format!("sip:agent@{}", server.sip())).await;
+    ada.until("CALL_ESTABLISHED").await;
+    let mut events = events(&server.ws_url(), &room_of(&Calls::of(&server)).await).await;
+    let mut questions = vec![model.next().await];
+    pass(Duration::from_secs(6)).await;
+    ada.hang_up().await;
+    ada.until("CALL_CLOSED").await;
+    let seen = events.until("call.ended").await.unwrap();
+    ada.quit().await;
+
+    // What somebody said is in a message of theirs, and the greeting is in what the model knows.
+    questions.extend(model.so_far());
+    let is_whole = |question: &Value| {
+        last_message(question).contains("young man") && question["messages"].to_string().contains("this is Harmony")
+    };
+    assert!(questions.iter().any(is_whole), "{questions:?}");
+    let (said, heard) = ada.sound();
+    for sentence in GREETING {
+        let hearing = compare(by_the_command("en", sentence).sound(), heard.sound()).unwrap();
+        assert!(hearing.likeness > 0.9 && hearing.breaks().next().is_none(), "{sentence}: {hearing:?}");
+    }
+    let answer = by_the_command("en", "That is said of somebody in a famous novel.");
+    let hearing = compare(answer.sound(), heard.sound()).unwrap();
+    assert!(hearing.likeness > 0.9 && hearing.breaks().next().is_none(), "{hearing:?}");
+    let stopped_s = last_sound_s(&said);
+    let answered_s = first_sound_s(&heard, stopped_s).expect("there is an answer");
+    println!("answered {:.0} ms after the last sound", (answered_s - stopped_s) * 1_000.0);
+    // How soon is for a bench to say; here it is soon enough for nobody to wonder.
+    assert!(answered_s - stopped_s < 3.0, "{stopped_s} {answered_s}");
+
+    let spoke: Vec<&Value> = of_type(&seen, "bot.spoke").collect();
+    let texts: Vec<&str> = spoke.iter().filter_map(|event| event["text"].as_str()).collect();
+    assert!(texts.iter().any(|text| text.starts_with("That is said of somebody")), "{texts:?}");
+    let waterfall = &spoke.last().unwrap()["waterfall"];
+    println!("{waterfall}");
+    let steps = ["speech_ended_s", "asked_s", "first_token_s", "first_audio_s", "heard_s"];
+    let times: Vec<f64> = steps.iter().map(|step| waterfall[step].as_f64().unwrap_or(f64::NAN)).collect();
+    assert!(times.is_sorted() && times.iter().all(|at| at.is_finite()), "{waterfall}");
+    let ended = of_type(&seen, "turn.ended").next().expect("a turn ended");
+    assert!(ended["why"].is_string() && ended["waited_ms"].is_u64(), "{ended}");
+    let joined: Vec<_> = of_type(&seen, "participant.joined").map(|event| event["kind"].clone()).collect();
+    assert!(joined.contains(&"agent".into()) && joined.contains(&"sip".into()), "{joined:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_speaks_over_an_agent_hears_it_fall_silent_and_it_remembers_what_was_heard_alone() {
+    let Some(sentence) = telephone_parts() else { return };
+    let story = "Once upon a time there was a very small village behind seven mountains. In that village lived an old \
+                 clock maker who had never been late in all his life. Every morning he walked down to the river, and \
+                 every evening he walked back again. One day the river was gone, and nobody could tell him where it \
+                 went.";
+    let script = json!([
+        {"say": story, "once": true},
+        {"say": "All right, let us talk about something else."},
+    ]);
+    let mut model = Model::with(script).await;
+    let Some((local, telephone)) = listening(&model).await else { return };
+    // It has told two sentences or so when it is interrupted.
+    let interrupts_s = GREETED_S + 3.0 + 6.0;
+    let says = [silence(GREETED_S), sentence.clone(), silence(interrupts_s - GREETED_S - 3.0), sentence].concat();
+    let mut ada = Baresip::start(&telephone, Options { user: "ada", says, ..Options::default() }).await;
+    ada.dial(&format!("sip:agent@{telephone}")).await;
+    ada.until("CALL_ESTABLISHED").await;
+    let mut events = events(&local.ws_url(), &room_of(&Calls::at(&local.base_url())).await).await;
+    let cut = events.until("bot.interrupted").await.unwrap().pop().unwrap();
+    pass(Duration::from_secs(7)).await;
+    ada.hang_up().await;
+    ada.until("CALL_CLOSED").await;
+    ada.quit().await;
+    local.drain().await;
+
+    let (said, heard) = ada.sound();
+    let begins_s = first_sound_s(&said, interrupts_s - 0.5).expect("she interrupts");
+    let silent_s = silent_from_s(&heard, begins_s, 1.5).expect("it falls silent");
+    println!("silent {:.0} ms after the first sound over it", (silent_s - begins_s) * 1_000.0);
+    // How soon is for a bench to say; here it stops in the middle of a word, and not at the end of its story.
+    assert!(silent_s - begins_s < 1.0, "{begins_s} {silent_s}");
+
+    let (heard_of_it, unheard) = (cut["text"].as_str().unwrap(), cut["unheard"].as_str().unwrap());
+    assert!(story.starts_with(heard_of_it.trim_end_matches(['…', '—', '-'])), "{heard_of_it}");
+    assert!(!heard_of_it.is_empty() && !unheard.is_empty(), "{cut}");
+    let last = model.so_far().pop().expect("it was asked again");
+    let told: Vec<&str> = last["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|message| message["role"] == "assistant")
+        .filter_map(|message| message["content"].as_str())
+        .collect();
+    let remembered = told.iter().find(|text| text.starts_with("Once upon")).expect("it remembers that it told a story");
+    assert!(!remembered.contains("where it went"), "{remembered}");
+    // To the word, as far as the ear can tell.
+    let (remembered, heard_of_it) = (remembered.split_whitespace().count(), heard_of_it.split_whitespace().count());
+    assert!(remembered.abs_diff(heard_of_it) <= 1, "{remembered} words remembered, {heard_of_it} heard");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_ended_by_the_model_once_its_good_bye_was_heard() {
+    let Some(sentence) = telephone_parts() else { return };
+    let goodbye = "Thank you for calling the office, good bye.";
+    let script = json!([{"say": goodbye, "calls": [{"name": "hang_up", "arguments": {"why": "done"}}]}]);
+    let model = Model::with(script).await;
+    let Some((local, telephone)) = listening(&model).await else { return };
+    let says = [silence(GREETED_S), sentence].concat();
+    let mut ada = Baresip::start(&telephone, Options { user: "ada", says, ..Options::default() }).await;
+    ada.dial(&format!("sip:agent@{telephone}")).await;
+    ada.until("CALL_ESTABLISHED").await;
+    ada.until("CALL_CLOSED").await;
+    ada.quit().await;
+    let calls = Calls::at(&local.base_url()).none().await;
+    assert_eq!(calls[0]["status"], "completed", "{calls:?}");
+    local.drain().await;
+    let (_, heard) = ada.sound();
+    let hearing = compare(by_the_command("en", goodbye).sound(), heard.sound()).unwrap();
+    assert!(hearing.likeness > 0.9 && hearing.breaks().next().is_none(), "{hearing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_fails_in_whatever_way_leaves_nobody_in_silence() {
+    let Some(sentence) = telephone_parts() else { return };
+    for (name, failure) in [
+        ("nobody listens", None),
+        ("says nothing", Some(json!([{"fail": "hang"}]))),
+        ("too busy", Some(json!([{"fail": "status", "status": 503}]))),
+        ("a hotel's page", Some(json!([{"fail": "html"}]))),
+        ("broken in the middle", Some(json!([{"fail": "garbage"}]))),
+    ] {
+        let config = match failure {
+            Some(script) => Model::with(script).await.config(),
+            // Nothing listens on a port that was free a moment ago.
+            None => {
+                let port = tests::sipp::free_port();
+                format!("[[llm]]\nbase_url = \"http://127.0.0.1:{port}/v1\"\nmodel = \"gone\"\n")
+            }
+        };
+        let config = Config::parse(Path::new("test.toml"), &config, []).unwrap();
+        let (local, telephone) = match Local::listening_with_telephone(config).await {
+            Ok(started) => started,
+            Err(why) => return println!("{why}"),
+        };
+        let telephone = telephone.to_string();
+        let says = [silence(GREETED_S), sentence.clone()].concat();
+        let mut ada = Baresip::start(&telephone, Options { user: "ada", says, ..Options::default() }).await;
+        ada.dial(&format!("sip:agent@{telephone}")).await;
+        ada.until("CALL_ESTABLISHED").await;
+        pass(Duration::from_secs_f64(GREETED_S + 3.0 + 8.0)).await;
+        ada.hang_up().await;
+        ada.until("CALL_CLOSED").await;
+        ada.quit().await;
+        local.drain().await;
+        let (said, heard) = ada.sound();
+        let stopped_s = last_sound_s(&said);
+        let waited_s = first_sound_s(&heard, stopped_s + 0.05).map(|at_s| at_s - stopped_s);
+        println!("{name}: {waited_s:?} s");
+        assert!(waited_s.is_some_and(|waited_s| waited_s < 5.0), "{name}: {waited_s:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_is_given_an_agent_that_greets_whoever_is_there_and_leaves_when_it_is_told_to() {
+    if !has_voice() {
+        return println!("skipped: no espeak-ng");
+    }
+    let local = Local::deaf(Config::default()).await;
+    let room = local.app.open_room("").unwrap();
+    let calls = Calls::at(&local.base_url());
+    assert_eq!(calls.post("rooms/r1/agent", &json!({"persona": "nobody"})).await.0, 404);
+    let url =
+        format!("{}/api/rooms/r1/audio?encoding=linear16&sample_rate={RATE_HZ}&name=Ada&listen=true", local.ws_url());
+    let mut ada = Socket::open(&url, &[]).await.unwrap();
+    assert_eq!(ada.json().await.unwrap()["type"], "ready");
+    let (status, begun) = calls.post("rooms/r1/agent", &json!({})).await;
+    assert_eq!((status, &begun["persona"]), (201, &"default".into()), "{begun}");
+    assert_eq!(calls.post("rooms/r1/agent", &json!({})).await.0, 409, "one is enough");
+    assert_eq!(calls.get("rooms/r1/agent").await["persona"], "default");
+    let heard = listen(&mut ada, Duration::from_secs(6)).await;
+    for sentence in GREETING {
+        let hearing = compare(by_the_command("en", sentence).sound(), heard.sound()).unwrap();
+        assert!(hearing.likeness > 0.9, "{sentence}: {hearing:?}");
+    }
+    let gone = reqwest::Client::new().delete(format!("{}/api/rooms/r1/agent", local.base_url())).send().await.unwrap();
+    assert_eq!(gone.status().as_u16(), 204);
+    let mut events = events(&local.ws_url(), "r1").await;
+    let seen = events.until("participant.left").await.unwrap();
+    let over = of_type(&seen, "bot.trace").find(|event| event["what"] == "over");
+    assert!(over.is_some(), "{seen:?}");
+    assert!(room.is_open(), "a room that was opened by somebody else stays open");
+    local.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_are_said_to_a_room_and_it_is_told_when_they_were_heard() {
+    if !has_voice() {
+        return println!("skipped: no espeak-ng");
+    }
+    let local = Local::deaf(Config::default()).await;
+    let _room = local.app.open_room("").unwrap();
+    let calls = Calls::at(&local.base_url());
+    let url =
+        format!("{}/api/rooms/r1/audio?encoding=linear16&sample_rate={RATE_HZ}&name=Ada&listen=true", local.ws_url());
+    let mut ada = Socket::open(&url, &[]).await.unwrap();
+    assert_eq!(ada.json().await.unwrap()["type"], "ready");
+    let text = "Das Essen ist fertig.";
+    let (status, begun) = calls.post("rooms/r1/say", &json!({"text": text, "language": "de"})).await;
+    assert_eq!((status, &begun["say"]), (202, &"say1".into()), "{begun}");
+    let heard = listen(&mut ada, Duration::from_secs(4)).await;
+    let hearing = compare(by_the_command("de", text).sound(), heard.sound()).unwrap();
+    assert!(hearing.likeness > 0.9, "{hearing:?}");
+    let ended = events(&local.ws_url(), "r1").await.until("say.ended").await.unwrap();
+    assert_eq!(ended.last().unwrap()["why"], "finished");
+    for (bad, status) in [
+        (json!({"text": " "}), 400),
+        (json!({"text": "x".repeat(5_000)}), 400),
+        (json!({"text": "a", "language": "tlh"}), 400),
+        (json!({"words": "a"}), 400),
+    ] {
+        assert_eq!(calls.post("rooms/r1/say", &bad).await.0, status, "{bad}");
+    }
+    local.drain().await;
+}
+
+/// A server in this process that hears whatever is said as words, and asks the model.
+async fn listening(model: &Model) -> Option<(Local, String)> {
+    let config = Config::parse(Path::new("test.toml"), &model.config(), []).unwrap();
+    match Local::listening_with_telephone(config).await {
+        Ok((local, telephone)) => Some((local, telephone.to_string())),
+        Err(why) => {
+            println!("{why}");
+            None
+        }
+    }
+}
+
+/// The recorded sentence as a telephone says it, where there is a telephone and a voice.
+fn telephone_parts() -> Option<Vec<f32>> {
+    if !has_voice() {
+        println!("skipped: no espeak-ng");
+        return None;
+    }
+    let parts = Baresip::installed().and_then(|()| fixture::recording(YOUNG_MAN));
+    let path = parts.map_err(|why| println!("{why}")).ok()?;
+    let mut resampler = media::dsp::resample::Resampler::new(16_000, RATE_HZ).unwrap();
+    let mut says = Vec::new();
+    resampler.process(&fixture::wav_16k(&path), &mut says);
+    resampler.flush(&mut says);
+    Some(says)
+}
+
+fn has_voice() -> bool {
+    Path::new("/usr/bin/espeak-ng").exists()
+}
+
+fn with_telephone(config: &str) -> kit::Options<'_> {
+    kit::Options { config, telephone: Some(""), ..kit::Options::default() }
+}
+
+fn silence(seconds: f64) -> Vec<f32> {
+    vec![0.0; (seconds * f64::from(RATE_HZ)) as usize]
+}
+
+/// The room of the only call.
+async fn room_of(calls: &Calls) -> String {
+    let all = calls.get("calls").await;
+    let id = all["calls"][0]["id"].as_str().expect("there is a call").to_owned();
+    calls.until_so(&id, |call| !call["room"].is_null()).await["room"].as_str().unwrap().to_owned()
+}
+
+async fn events(ws_url: &str, room: &str) -> Socket {
+    Socket::open(&format!("{ws_url}/api/rooms/{room}/events?since=0"), &[]).await.unwrap()
+}
+
+fn of_type<'a>(events: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    events.iter().filter(move |event| event["type"] == kind)
+}
+
+/// What a leg of a room hears in so long.
+async fn listen(socket: &mut Socket, time: Duration) -> Sampled {
+    let mut samples = Vec::new();
+    let listening = async {
+        while let Ok(said) = socket.message().await {
+            if let Said::Sound(bytes) = said {
+                let sound =
+                    bytes.chunks_exact(2).map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0);
+                samples.extend(sound);
+            }
+        }
+    };
+    let _: Result<(), _> = tokio::time::timeout(time, listening).await;
+    Sampled { samples, rate_hz: RATE_HZ }
+}
+
+/// Stretches of 20 ms, and whether something sounds in them.
+fn loud(sound: &Sampled) -> Vec<bool> {
+    let level = |piece: &[f32]| (piece.iter().map(|s| s * s).sum::<f32>() / piece.len() as f32).sqrt();
+    sound.samples.chunks(sound.rate_hz as usize / 50).map(|piece| level(piece) > QUIET).collect()
+}
+
+/// The first sound from `from_s` on.
+fn first_sound_s(sound: &Sampled, from_s: f64) -> Option<f64> {
+    let from = (from_s * 50.0) as usize;
+    let at = loud(sound).get(from..)?.iter().position(|loud| *loud)?;
+    Some((from + at) as f64 / 50.0)
+}
+
+/// The end of the last sound.
+fn last_sound_s(sound: &Sampled) -> f64 {
+    loud(sound).iter().rposition(|loud| *loud).map_or(0.0, |at| (at + 1) as f64 / 50.0)
+}
+
+/// When a silence of `length_s` begins, from `from_s` on.
+fn silent_from_s(sound: &Sampled, from_s: f64, length_s: f64) -> Option<f64> {
+    let (from, length) = ((from_s * 50.0) as usize, (length_s * 50.0) as usize);
+    let loud = loud(sound);
+    let at = loud.get(from..)?.windows(length).position(|window| window.iter().all(|loud| !loud))?;
+    Some((from + at) as f64 / 50.0)
+}

@@ -1,0 +1,312 @@
+//! Speech as other services' clients ask for it: OpenAI's `/v1/audio/speech`, Deepgram's `/v1/speak` both ways, and
+//! their unmodified SDKs; and a voice across the network with ours behind it.
+
+use std::{
+    io::{Cursor, Read as _, Write as _},
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use ::server::config::Config;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use media::{decode::file::Decoder, dsp::level::rms_dbfs};
+use serde_json::{Value, json};
+use tests::{
+    client::{Said, Socket},
+    clients,
+    scripted::Local,
+    server,
+};
+use tts::{espeak::Espeak, voice::Voice as _};
+
+const KEY: &str = "hv_test_key_of_the_sdk_tests";
+
+/// Whether there is a voice; says so where there is none.
+fn has_voice() -> bool {
+    match Espeak::default().ready() {
+        Ok(()) => true,
+        Err(why) => {
+            println!("skipped: {why}");
+            false
+        }
+    }
+}
+
+fn client() -> reqwest::Client {
+    ::server::models::tls::install();
+    reqwest::Client::new()
+}
+
+/// Status, media type and body.
+async fn post(url: String, body: Value) -> (u16, String, Vec<u8>) {
+    let request = client().post(url).header("content-type", "application/json").body(body.to_string());
+    let response = request.send().await.unwrap();
+    let kind = response.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned()).unwrap_or_default();
+    (response.status().as_u16(), kind, response.bytes().await.unwrap().to_vec())
+}
+
+/// Samples and rate of a file, as another's decoder hears them.
+fn decoded(bytes: Vec<u8>) -> (Vec<f32>, u32) {
+    let mut decoder = Decoder::open(Cursor::new(bytes)).expect("a file that is known");
+    let (mut samples, mut rate_hz) = (Vec::new(), 0);
+    while let Some(block) = decoder.next_block().expect("a whole file") {
+        rate_hz = block.rate_hz;
+        samples.extend_from_slice(&block.channels[0]);
+    }
+    (samples, rate_hz)
+}
+
+fn linear16(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<2>().0.iter().map(|pair| f32::from(i16::from_le_bytes(*pair)) / 32_768.0).collect()
+}
+
+/// A sentence of two seconds sounds like one.
+fn assert_speech(samples: &[f32], rate_hz: u32, what: &str) {
+    let seconds = samples.len() as f32 / rate_hz as f32;
+    assert!((1.0..4.0).contains(&seconds), "{what}: {seconds} s");
+    let level = rms_dbfs(samples);
+    assert!((-32.0..-10.0).contains(&level), "{what}: {level} dBFS");
+}
+
+#[tokio::test]
+async fn openais_speech_comes_in_every_format_that_is_made_here() {
+    if !has_voice() {
+        return;
+    }
+    let local = Local::deaf(Config::default()).await;
+    let url = format!("{}/v1/audio/speech", local.base_url());
+    let ask = |format: &str| {
+        let mut body = json!({"model": "tts-1", "voice": "alloy", "input": "Guten Tag, wie kann ich Ihnen helfen?"});
+        if !format.is_empty() {
+            body["response_format"] = format.into();
+        }
+        post(url.clone(), body)
+    };
+    for (format, media_type) in [("", "audio/wav"), ("wav", "audio/wav"), ("flac", "audio/flac")] {
+        let (status, kind, bytes) = ask(format).await;
+        assert_eq!((status, kind.as_str()), (200, media_type), "{format}");
+        let (samples, rate_hz) = decoded(bytes);
+        assert_eq!(rate_hz, 24_000, "{format}");
+        assert_speech(&samples, rate_hz, format);
+    }
+    let (status, kind, bytes) = ask("opus").await;
+    assert_eq!((status, kind.as_str()), (200, "audio/ogg; codecs=opus"));
+    let (samples, rate_hz) = decoded(bytes);
+    assert_speech(&samples, rate_hz, "opus");
+    let (status, kind, bytes) = ask("pcm").await;
+    assert_eq!((status, kind.as_str()), (200, "audio/l16;rate=24000"));
+    assert_speech(&linear16(&bytes), 24_000, "pcm");
+
+    let body = json!({"model": "tts-1", "voice": "alloy", "input": "Guten Tag, wie kann ich Ihnen helfen?",
+        "response_format": "pcm", "stream_format": "sse"});
+    let (status, _, events) = post(url.clone(), body).await;
+    let events = String::from_utf8(events).unwrap();
+    let events: Vec<Value> = events
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
+    let heard: Vec<u8> = events
+        .iter()
+        .filter(|event| event["type"] == "speech.audio.delta")
+        .flat_map(|event| BASE64_STANDARD.decode(event["audio"].as_str().unwrap()).unwrap())
+        .collect();
+    assert_eq!((status, heard.len()), (200, bytes.len()), "the same sound in events");
+    assert_eq!(events.last().unwrap()["type"], "speech.audio.done");
+}
+
+#[tokio::test]
+async fn what_cannot_be_spoken_is_refused_in_the_vendors_shape() {
+    if !has_voice() {
+        return;
+    }
+    let local = Local::deaf(Config::default()).await;
+    let openai = format!("{}/v1/audio/speech", local.base_url());
+    for (change, param) in [
+        (json!({"response_format": "mp3"}), "response_format"),
+        (json!({"input": "***"}), "input"),
+        (json!({"input": "x".repeat(5_000)}), "input"),
+        (json!({"voice": null}), "voice"),
+    ] {
+        let mut body = json!({"model": "tts-1", "voice": "alloy", "input": "Hello"});
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let (status, _, bytes) = post(openai.clone(), body).await;
+        let error: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!((status, error["error"]["param"].as_str()), (400, Some(param)), "{error}");
+    }
+    let deepgram = |query: &str| format!("{}/v1/speak?{query}", local.base_url());
+    for (query, body) in [
+        ("encoding=mp3", json!({"text": "Hello"})),
+        ("", json!({"text": "***"})),
+        ("", json!({"text": "x".repeat(5_000)})),
+        ("", json!({"txt": "Hello"})),
+    ] {
+        let (status, _, bytes) = post(deepgram(query), body).await;
+        let error: Value = serde_json::from_slice(&bytes).unwrap();
+        assert!(status == 400 && error["err_code"].is_string() && error["request_id"].is_string(), "{error}");
+    }
+    let refused = Socket::open(&format!("{}/v1/speak?encoding=opus", local.ws_url()), &[]).await.err().unwrap();
+    assert_eq!(refused.status, 400);
+}
+
+#[tokio::test]
+async fn deepgrams_speech_is_a_file_that_says_what_it_is() {
+    if !has_voice() {
+        return;
+    }
+    let local = Local::deaf(Config::default()).await;
+    let url = format!("{}/v1/speak?model=aura-2-julius-de&encoding=mulaw&container=wav", local.base_url());
+    let request = client().post(url).header("content-type", "text/plain").body("Guten Tag, wie geht es Ihnen?");
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("dg-model-name"), "aura-2-julius-de");
+    assert_eq!(header("dg-char-count"), "29");
+    assert_eq!(header("content-type"), "audio/wav");
+    assert!(!header("dg-request-id").is_empty());
+    let (samples, rate_hz) = decoded(response.bytes().await.unwrap().to_vec());
+    assert_eq!(rate_hz, 8_000);
+    assert_speech(&samples, rate_hz, "mulaw");
+}
+
+/// Sound until a message of this kind, and that message.
+async fn until(socket: &mut Socket, kind: &str) -> (usize, Value) {
+    let mut bytes = 0;
+    loop {
+        match socket.message().await.expect("it is open") {
+            Said::Sound(sound) => bytes += sound.len(),
+            Said::Json(message) if message["type"] == kind => return (bytes, message),
+            Said::Json(message) => panic!("{message} before {kind}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_socket_speaks_what_is_written_and_says_when_it_has() {
+    if !has_voice() {
+        return;
+    }
+    let local = Local::deaf(Config::default()).await;
+    let url = format!("{}/v1/speak?encoding=linear16&sample_rate=16000&model=aura-2-thalia-en", local.ws_url());
+    let mut socket = Socket::open(&url, &[]).await.unwrap();
+    let (_, metadata) = until(&mut socket, "Metadata").await;
+    assert_eq!(metadata["model_name"], "aura-2-thalia-en");
+    for token in ["Hello", " there", ". How are", " you?"] {
+        socket.text(&json!({"type": "Speak", "text": token}).to_string()).await;
+    }
+    socket.text(r#"{"type":"Flush"}"#).await;
+    let (bytes, flushed) = until(&mut socket, "Flushed").await;
+    assert_eq!(flushed["sequence_id"], 0);
+    assert!((32_000..160_000).contains(&bytes), "{bytes} bytes");
+
+    // What is cleared is answered as that alone, and what comes after it is heard.
+    let long = "This is a long sentence that nobody will hear to its end. ".repeat(20);
+    socket.text(&json!({"type": "Speak", "text": long}).to_string()).await;
+    socket.text(r#"{"type":"Flush"}"#).await;
+    socket.text(r#"{"type":"Clear"}"#).await;
+    let (_, cleared) = until(&mut socket, "Cleared").await;
+    assert_eq!(cleared["sequence_id"], 2);
+    socket.text(&json!({"type": "Speak", "text": "Bye."}).to_string()).await;
+    socket.text(r#"{"type":"Flush"}"#).await;
+    let (bytes, flushed) = until(&mut socket, "Flushed").await;
+    assert_eq!(flushed["sequence_id"], 3);
+    assert!((8_000..64_000).contains(&bytes), "one word, and nothing of the long sentence: {bytes} bytes");
+
+    socket.text(r#"{"type":"Sing"}"#).await;
+    let (_, warning) = until(&mut socket, "Warning").await;
+    assert_eq!(warning["code"], "UNREADABLE_MESSAGE");
+    socket.text(&json!({"type": "Speak", "text": "Good"}).to_string()).await;
+    socket.text(r#"{"type":"Close"}"#).await;
+    let mut bytes = 0;
+    let closed = loop {
+        match socket.message().await {
+            Ok(Said::Sound(sound)) => bytes += sound.len(),
+            Ok(Said::Json(message)) => panic!("{message}"),
+            Err(closed) => break closed,
+        }
+    };
+    assert!(bytes > 8_000, "what was written is said before the end");
+    assert_eq!(closed.code, Some(1_000));
+}
+
+/// A provider of OpenAI's interface that speaks half a second, or fails.
+fn provider(works: Arc<AtomicBool>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().filter_map(Result::ok) {
+            // A question fits one read of a kernel's buffer on this machine; what is missing does not matter.
+            let _ = stream.read(&mut [0; 8_192]);
+            let sound: Vec<u8> = (0..12_000).flat_map(|n| ((n % 100 * 100) as i16).to_le_bytes()).collect();
+            let head = match works.load(Ordering::Relaxed) {
+                true => format!("200 OK\r\ncontent-type: audio/pcm\r\ncontent-length: {}", sound.len()),
+                false => "500 Oh\r\ncontent-length: 0".to_owned(),
+            };
+            let _ = stream.write_all(format!("HTTP/1.1 {head}\r\nconnection: close\r\n\r\n").as_bytes());
+            if works.load(Ordering::Relaxed) {
+                let _ = stream.write_all(&sound);
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_configured_voice_speaks_its_language_and_ours_stands_behind_it() {
+    if !has_voice() {
+        return;
+    }
+    let works = Arc::new(AtomicBool::new(true));
+    let text = format!(
+        "[tts.openai]\nbase_url = \"http://{}/v1\"\n[[tts.languages]]\nlanguage = \"de\"\nengine = \"openai\"\n\
+         voice = \"marin\"\n",
+        provider(works.clone())
+    );
+    let config = Config::parse(Path::new("test.toml"), &text, []).unwrap();
+    let local = Local::deaf(config).await;
+    let url = format!("{}/v1/audio/speech", local.base_url());
+    let ask = |input: &str| {
+        post(url.clone(), json!({"model": "x", "voice": "alloy", "input": input, "response_format": "pcm"}))
+    };
+    // Half a second of the provider, and the pause after the last sentence.
+    let (status, _, bytes) = ask("Guten Tag").await;
+    assert_eq!((status, bytes.len()), (200, 2 * (12_000 + 3_600)));
+    let (status, _, bytes) = ask("Hello there, how are you?").await;
+    assert!(status == 200 && bytes.len() != 2 * (12_000 + 3_600), "English is spoken here");
+    works.store(false, Ordering::Relaxed);
+    let (status, _, bytes) = ask("Guten Tag, wie kann ich Ihnen helfen?").await;
+    assert_eq!(status, 200);
+    assert_speech(&linear16(&bytes), 24_000, "the voice behind it");
+}
+
+#[test]
+fn the_unmodified_sdks_hear_speech() {
+    if !has_voice() {
+        return;
+    }
+    let config = format!("[auth]\nkeys = [\"{KEY}\"]");
+    let server = server::Server::start(server::Options { config: &config, ..server::Options::default() }).unwrap();
+    if let Some(report) = clients::python("openai_client.py", &[&server.base_url(), KEY, "speech", "-"]) {
+        for format in ["wav", "pcm", "opus", "flac"] {
+            assert!(report[format].as_u64() > Some(2_000), "{format}: {report}");
+        }
+        assert_eq!(report["streamed"], report["pcm"], "{report}");
+        assert_eq!(report["refused"], json!(["BadRequestError", 400, "response_format"]), "{report}");
+    }
+    if let Some(report) = clients::python("deepgram_client.py", &[&server.base_url(), KEY, "speak"]) {
+        assert!(report["rest"].as_u64() > Some(20_000), "{report}");
+        let kinds = report["kinds"].as_array().unwrap();
+        assert_eq!(
+            (kinds.first(), kinds.last()),
+            (Some(&json!("SpeakV1Metadata")), Some(&json!("SpeakV1Flushed"))),
+            "{report}"
+        );
+        assert!(report["live"].as_u64() > Some(20_000), "{report}");
+        assert_eq!(report["refused"], json!(["BadRequestError", 400]), "{report}");
+    }
+}
