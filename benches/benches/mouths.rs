@@ -85,7 +85,7 @@ fn speak(voices: &Voices, n: usize) -> (f64, f64) {
                 samples += some.len();
             }
             Said::Failed { error, .. } => panic!("{error}"),
-            Said::Word { .. } | Said::Finished { .. } | Said::Dropped { .. } => {}
+            Said::Word { .. } | Said::Viseme { .. } | Said::Finished { .. } | Said::Dropped { .. } => {}
         }
     }
     (first_ms.unwrap_or(f64::INFINITY), samples as f64 / f64::from(MOUTH_HZ))
