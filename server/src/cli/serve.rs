@@ -146,7 +146,7 @@ fn announce(mut stdout: impl Write, address: SocketAddr, ears: &Result<Ears, NoE
 /// Says on stdout where to call.
 fn announce_phone(mut stdout: impl Write, phones: &SharedPhones) {
     for (name, address) in phones.addresses() {
-        let _ = writeln!(stdout, "telephone: sip:echo@{address} ({name}); also ivr, scribe, ring");
+        let _ = writeln!(stdout, "telephone: sip:echo@{address} ({name}); also agent, ivr, scribe, ring");
     }
 }
 
