@@ -65,6 +65,10 @@ pub async fn drain(app: &App) {
     }
     recording::all_ended(app).await;
     app.agents().close().await;
+    if let Ok(phones) = app.phones() {
+        // A registrar that was not told would send calls to nobody for as long as it was promised.
+        phones.trunks_left().await;
+    }
 }
 
 /// How long last words may take; the rest of the grace is for summaries and for readers to take them.

@@ -204,6 +204,7 @@ pub async fn run(args: Args, mut config: Config) -> Result<ExitCode, Error> {
     }
     outcome?;
     app.shutdown().cancel();
+    phones.trunks_left().await;
     let was_taken = matches!(phone.now(), State::Ended { answered: Some(_), .. }) && over != Over::Failed;
     Ok(if was_taken { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

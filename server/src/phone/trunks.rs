@@ -18,6 +18,7 @@ use sip::{
     trunk::{AskId, Config, Output, Trunk},
 };
 use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 
 use super::Phones;
 use crate::{
@@ -32,7 +33,11 @@ const ANSWERS: usize = 16;
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// What is known of all trunks.
-pub(crate) struct Lines(Mutex<Vec<Line>>);
+pub(crate) struct Lines {
+    lines: Mutex<Vec<Line>>,
+    /// What keeps them.
+    tasks: TaskTracker,
+}
 
 /// What is known of one.
 #[derive(Clone, Debug, Default)]
@@ -61,15 +66,22 @@ pub(crate) struct TrunkView {
 impl Lines {
     pub(super) fn new(count: usize) -> Self {
         // A trunk is taken for up until it is known to be down: calls are the quickest way to find out.
-        Self(Mutex::new(vec![Line { is_up: true, ..Line::default() }; count]))
+        let lines = vec![Line { is_up: true, ..Line::default() }; count];
+        Self { lines: Mutex::new(lines), tasks: TaskTracker::new() }
     }
 
     fn with<T>(&self, at: usize, read: impl FnOnce(&mut Line) -> T) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(at).map(read)
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).get_mut(at).map(read)
     }
 }
 
 impl Phones {
+    /// Waits until every trunk has taken its leave, which begins when the server ends. Each ends within [`FAREWELL`].
+    pub(crate) async fn trunks_left(&self) {
+        self.lines.tasks.close();
+        self.lines.tasks.wait().await;
+    }
+
     /// Whether calls can go by this trunk, as far as is known.
     pub(crate) fn is_up(&self, name: &str) -> bool {
         self.index_of(name).and_then(|at| self.lines.with(at, |line| line.is_up)).unwrap_or(false)
@@ -129,7 +141,7 @@ pub(super) fn start(app: &App, phones: &Arc<Phones>) {
             continue;
         };
         let task = Task { app: app.clone(), phones: phones.clone(), at, name: trunk.name.clone(), config };
-        tokio::spawn(task.run());
+        phones.lines.tasks.spawn(task.run());
     }
 }
 
