@@ -3,7 +3,7 @@
 HARMONY := target/release/harmony
 
 # Properties are tried with the same values each time, so that a change fails for what it changed and for nothing else.
-# `make properties` tries others, many more of them.
+# `make properties` tries others, of most of them many more.
 PROPERTIES_SEED := 20261130
 CASES ?= 4000
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
@@ -16,7 +16,7 @@ help:
 	@echo "make check   format, lints, licences, documentation"
 	@echo "make bench   speed, with budgets: pass or miss"
 	@echo "make load    what an echo call costs here; ARGS='--calls 200 --seconds 60' for more of them"
-	@echo "make properties  try every property with other values; CASES=20000 for more of them"
+	@echo "make properties  try most properties with other values; CASES=20000 for more of them"
 	@echo "make fuzz    look for bytes that break something: T=rtp (needs a nightly compiler and cargo-fuzz)"
 
 run: build
@@ -31,7 +31,8 @@ build:
 test: export PROPTEST_RNG_SEED = $(PROPERTIES_SEED)
 test:
 	@scripts/packages build test
-	@cargo build --package server
+# One selection of packages for all that follows: another would build every dependency again, with other features.
+	@cargo build --workspace --bins --tests
 	@target/debug/harmony models fetch
 	@tests/setup.sh
 ifdef NEXTEST
@@ -41,6 +42,7 @@ else
 	@cargo test --workspace --no-fail-fast --all-targets
 endif
 
+# Most properties: those of whole systems are left out, and a few with a fixed count are tried that often and no more.
 # What it finds becomes a test with its cure; the values are printed.
 properties:
 	@scripts/packages build
