@@ -190,6 +190,31 @@ fn whoever_goes_on_with_a_key_counts_wraps_on_and_takes_nothing_twice() {
 }
 
 #[test]
+fn two_that_seal_with_one_key_at_once_never_number_a_report_alike() {
+    const REPORTS: u32 = 5_000;
+    let profile = Profile::AesCm128HmacSha1_80;
+    let key = MasterKey::new(profile, master(profile, 1)).unwrap();
+    let rollover = Rollover::default();
+    let mut numbers: Vec<u32> = std::thread::scope(|scope| {
+        let both = [(); 2].map(|()| {
+            let mut sealer = key.sealer(&rollover);
+            scope.spawn(move || {
+                let number = |_: u32| {
+                    let made = sealed(&[0x80, 201, 0, 1, 9, 9, 9, 9], |bytes, length| sealer.seal_rtcp(bytes, length));
+                    // Before the tag of ten bytes.
+                    let number = made[made.len() - 14..made.len() - 10].try_into().unwrap();
+                    u32::from_be_bytes(number) & !(1 << 31)
+                };
+                (0..REPORTS).map(number).collect::<Vec<u32>>()
+            })
+        });
+        both.into_iter().flat_map(|sealing| sealing.join().unwrap()).collect()
+    });
+    numbers.sort_unstable();
+    assert!(numbers.into_iter().eq(1..=2 * REPORTS), "each number once");
+}
+
+#[test]
 fn sources_are_followed_each_by_itself_and_have_a_most() {
     let profile = Profile::AeadAes128Gcm;
     let mut opener = Opener::new(profile, &master(profile, 1)).unwrap();

@@ -32,12 +32,35 @@ pub struct Schedule {
     slots: Vec<Slot>,
     memory: Vec<f32>,
     contents: Vec<Content>,
-    events: Vec<(NodeId, Event)>,
-    events_dropped: u64,
+    reports: Reports,
     /// How its graph counts it.
     number: u64,
     /// Where what comes in and what passes is noted.
     tape: Option<Tape>,
+}
+
+/// What nodes report until it is drained, in memory that never grows.
+struct Reports {
+    waiting: Vec<(NodeId, Event)>,
+    /// How many found no room, ever.
+    dropped: u64,
+}
+
+impl Reports {
+    /// Takes a report; one that finds no room is counted.
+    fn add(&mut self, node: NodeId, event: Event) {
+        match self.waiting.len() < self.waiting.capacity() {
+            true => self.waiting.push((node, event)),
+            false => self.dropped += 1,
+        }
+    }
+
+    /// Mutes a node in whose place `panic` lies, and reports it. What it panicked with is kept there, because dropping it
+    /// frees.
+    fn mute(&mut self, node: NodeId, panic: &mut Option<Box<dyn Any + Send>>, payload: Box<dyn Any + Send>) {
+        *panic = Some(payload);
+        self.add(node, Event::Panicked);
+    }
 }
 
 /// One call of one node.
@@ -69,14 +92,13 @@ impl Slot {
 
 impl Schedule {
     pub(super) fn new(steps: Vec<Step>, slots: Vec<Slot>, samples: usize, buffers: usize) -> Self {
-        let events = Vec::with_capacity(slots.len() * EVENTS_PER_NODE);
+        let reports = Reports { waiting: Vec::with_capacity(slots.len() * EVENTS_PER_NODE), dropped: 0 };
         Self {
             steps,
             slots,
             memory: vec![0.0; samples],
             contents: vec![Content::Silent; buffers],
-            events,
-            events_dropped: 0,
+            reports,
             number: 0,
             tape: None,
         }
@@ -109,7 +131,7 @@ impl Schedule {
             self.note(Obeyed::Beat, at);
         }
         for step in &self.steps {
-            let (id, capacity) = (step.node, self.events.capacity());
+            let id = step.node;
             let (before, rest) = self.memory.split_at_mut(step.start);
             let (contents_before, contents) = self.contents.split_at_mut(step.first);
             let inputs = Inputs { memory: before, contents: contents_before, ports: &step.inputs };
@@ -120,11 +142,7 @@ impl Schedule {
                 first: step.first,
                 ports: &step.outputs,
             };
-            let (events, dropped) = (&mut self.events, &mut self.events_dropped);
-            let mut report = |event| match events.len() < capacity {
-                true => events.push((id, event)),
-                false => *dropped += 1,
-            };
+            let mut report = |event| self.reports.add(id, event);
             outputs.begin();
             let slot = self.slots.binary_search_by_key(&id, |slot| slot.id).ok().map(|index| &mut self.slots[index]);
             let Some(Slot { node: Some(node), panic: panic @ None, .. }) = slot else {
@@ -144,9 +162,8 @@ impl Schedule {
                 Ok(Status::Sounding) => outputs.silence_stale(),
                 Ok(Status::Silent) => outputs.silence_all(),
                 Err(payload) => {
-                    *panic = Some(payload);
                     outputs.silence_all();
-                    report(Event::Panicked);
+                    self.reports.mute(id, panic, payload);
                 }
             }
         }
@@ -154,12 +171,12 @@ impl Schedule {
 
     /// Takes the reports since the last call, oldest first.
     pub fn drain_events(&mut self) -> impl Iterator<Item = (NodeId, Event)> {
-        self.events.drain(..)
+        self.reports.waiting.drain(..)
     }
 
     /// How many reports were dropped, ever.
     pub fn events_dropped(&self) -> u64 {
-        self.events_dropped
+        self.reports.dropped
     }
 
     /// Moves the nodes that both have from `old` into this schedule, which replaces it, and lets those that take
@@ -177,13 +194,10 @@ impl Schedule {
             // What it leaves half done in the other goes with that one.
             let taken_over = catch_unwind(AssertUnwindSafe(|| node.succeed(&mut **before as &mut dyn Any)));
             if let Err(payload) = taken_over {
-                slot.panic = Some(payload);
-                if self.events.len() < self.events.capacity() {
-                    self.events.push((slot.id, Event::Panicked));
-                }
+                self.reports.mute(slot.id, &mut slot.panic, payload);
             }
         }
-        self.events_dropped += old.events_dropped;
+        self.reports.dropped += old.reports.dropped;
         std::mem::swap(&mut self.tape, &mut old.tape);
     }
 
@@ -194,10 +208,7 @@ impl Schedule {
         match catch_unwind(AssertUnwindSafe(|| node.control(control))) {
             Ok(()) => true,
             Err(payload) => {
-                *panic = Some(payload);
-                if self.events.len() < self.events.capacity() {
-                    self.events.push((*id, Event::Panicked));
-                }
+                self.reports.mute(*id, panic, payload);
                 false
             }
         }
@@ -207,5 +218,22 @@ impl Schedule {
 impl fmt::Debug for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Schedule").field("nodes", &self.slots.len()).field("samples", &self.memory.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_that_finds_no_room_is_counted_and_kept() {
+        let mut reports = Reports { waiting: Vec::with_capacity(1), dropped: 0 };
+        let room = reports.waiting.capacity();
+        for _ in 0..room + 2 {
+            let mut panic = None;
+            reports.mute(NodeId(1), &mut panic, Box::new("why"));
+            assert!(panic.is_some());
+        }
+        assert_eq!((reports.waiting.len(), reports.waiting.capacity(), reports.dropped), (room, room, 2));
     }
 }

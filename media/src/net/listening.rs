@@ -127,6 +127,7 @@ impl Listening {
         self.wiring.is_muxed.store(remote.rtcp == Some(remote.rtp), Relaxed);
         self.wiring.rtp_to.store(Some(remote.rtp));
         self.wiring.rtcp_to.store(Some(rtcp));
+        // A choice that was made before the answer goes with whichever answer comes first: it does not say whose it is.
         let [rtp, rtcp] = std::mem::take(&mut self.chosen);
         for (chosen, is_rtcp_socket) in [(rtp, false), (rtcp, true)] {
             if let Some(from) = chosen {

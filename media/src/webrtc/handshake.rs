@@ -34,7 +34,7 @@ const THERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHO
 /// A handshake takes two round trips; one that lasts longer than this has lost every packet, or never had a peer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a client waits until it begins anew, when it was answered by something that leads nowhere.
+/// How long an end waits until it begins anew, when something came that leads nowhere.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What keys are derived for (RFC 5764 section 4.2).
@@ -60,10 +60,11 @@ pub enum BadHandshake {
     /// Theirs: somebody who is not whom signalling named.
     #[error("the certificate that was shown is not the one of the fingerprint")]
     Mismatch,
-    /// Theirs: no certificate, or no protocol that both know.
+    /// Theirs: they closed it, no keys can be made of what was agreed on, or until the patience was over something came
+    /// of which nothing could be made, such as a protocol that we do not know. Says what was wrong with the last of it.
     #[error("the handshake failed: {0}")]
     Failed(String),
-    /// The network's: nobody answered.
+    /// The network's: nobody answered, or what was said was lost.
     #[error("the handshake did not end within {} s", PATIENCE.as_secs())]
     TimedOut,
 }
@@ -106,8 +107,10 @@ pub struct Handshake {
     is_client: bool,
     /// There are keys.
     is_done: bool,
-    /// When a client begins anew that nothing else would wake.
+    /// When it begins anew, because what came has left it with nothing that would wake it.
     again_at: Option<Instant>,
+    /// What was wrong with the last datagram of which nothing could be made.
+    refused: Option<String>,
     /// Another certificate was shown than the one that was named.
     is_mismatched: Arc<AtomicBool>,
 }
@@ -163,7 +166,7 @@ impl Handshake {
         let config = Arc::new(config);
         let endpoint = begin(&config, is_client, now).map_err(failed)?;
         let ends_at = now + PATIENCE;
-        Ok(Self { endpoint, config, ends_at, is_client, is_done: false, again_at: None, is_mismatched })
+        Ok(Self { endpoint, config, ends_at, is_client, is_done: false, again_at: None, refused: None, is_mismatched })
     }
 
     /// The next datagram to send.
@@ -173,10 +176,11 @@ impl Handshake {
 
     /// Takes a datagram of the far end: the keys, when that ends the handshake. Afterwards it is kept for as long as the far
     /// end may ask for our last words again. A datagram of which nothing can be made is as one that did not come (RFC 6347
-    /// section 4.1.2.7): anybody may have sent it.
+    /// section 4.1.2.7): anybody may have sent it. What was wrong with it is only told when nothing better comes in time.
     ///
     /// # Errors
-    /// When the handshake failed; there will be no keys. What is still to be sent says so to the far end.
+    /// When the handshake failed; there will be no keys. What is still to be sent tells the far end of a certificate that
+    /// is not the one that was named, and answers one that closed; of keys that cannot be made it hears nothing.
     pub fn take(&mut self, now: Instant, datagram: &[u8]) -> Result<Option<Shaken>, BadHandshake> {
         if !self.is_done && has_stray_record(datagram) {
             return Ok(None);
@@ -186,18 +190,32 @@ impl Handshake {
         if self.is_mismatched.load(Relaxed) {
             return Err(BadHandshake::Mismatch);
         }
-        let Ok(events) = events else {
-            // What the crate would say to it is an alert, with which whoever forged it could end the handshake of the far end.
-            while self.endpoint.poll_transmit().is_some() {}
-            if self.is_client && !self.is_done && self.endpoint.poll_timeout(&THERE).is_none() {
-                self.again_at.get_or_insert(now + AGAIN_AFTER);
+        let has_timer = self.endpoint.poll_timeout(&THERE).is_some();
+        if has_timer {
+            // It has said something that it will say again: it goes on, and must not be thrown away for what came before.
+            self.again_at = None;
+        }
+        let events = match events {
+            Ok(events) => events,
+            Err(why) => {
+                // What the crate would say to it is an alert, with which whoever forged it could end the handshake of the
+                // far end.
+                while self.endpoint.poll_transmit().is_some() {}
+                if !self.is_done {
+                    self.refused = Some(why.to_string());
+                    // The crate keeps what it could not use and stumbles over it with all that follows: a server as well,
+                    // over a first word.
+                    if !has_timer {
+                        self.again_at.get_or_insert(now + AGAIN_AFTER);
+                    }
+                }
+                return Ok(None);
             }
-            return Ok(None);
         };
         for event in events {
             match event {
                 EndpointEvent::HandshakeComplete => {
-                    (self.is_done, self.again_at) = (true, None);
+                    (self.is_done, self.again_at, self.refused) = (true, None, None);
                     return self.keys().map(Some);
                 }
                 EndpointEvent::PeerClosed => return Err(BadHandshake::Failed("the far end closed it".to_owned())),
@@ -212,14 +230,14 @@ impl Handshake {
         self.endpoint.poll_timeout(&THERE).into_iter().chain(self.again_at).fold(self.ends_at, Instant::min)
     }
 
-    /// Says things again that got no answer; a client that has said them as often as they are said begins anew, since the
-    /// far end may be told of it late.
+    /// Says things again that got no answer. Who has said them as often as they are said begins anew, since the far end may
+    /// be told of it late; so does who could make nothing of what came.
     ///
     /// # Errors
-    /// When nobody answered for too long.
+    /// When it did not end in time: with what was wrong with what came, or, where nothing was, that nobody answered.
     pub fn wake(&mut self, now: Instant) -> Result<(), BadHandshake> {
         if now >= self.ends_at {
-            return Err(BadHandshake::TimedOut);
+            return Err(self.refused.take().map_or(BadHandshake::TimedOut, BadHandshake::Failed));
         }
         if self.is_done || self.endpoint.get_connection_state(THERE).is_none() {
             return Ok(());
@@ -388,6 +406,13 @@ mod tests {
             |ours: &Certificate, theirs: &[&str], is_client| Handshake::new(ours, theirs, is_client, zero()).unwrap();
         let both = [c.fingerprint(), b.fingerprint()];
         let mut ends = [end(&a, &both, true), end(&b, &[a.fingerprint()], false)];
+        // A first word that can be read and is of no use, here of a version that nobody speaks: behind the headers of the
+        // record and of the message.
+        let mut useless = ends[0].poll().expect("a client speaks first");
+        assert_eq!(useless[25..27], [254, 253]);
+        useless[26] = 255;
+        assert_eq!(ends[1].take(zero(), &useless), Ok(None));
+        assert!(ends[1].again_at.is_some() && ends[1].poll().is_none());
         let alert: [u8; 15] = [21, 254, 253, 0, 0, 0, 0, 0, 0, 0, 99, 0, 2, 2, 40];
         let unknown: [u8; 14] = [40, 254, 253, 0, 0, 0, 0, 0, 0, 0, 98, 0, 1, 0];
         let short: [u8; 3] = [22, 254, 253];
@@ -401,6 +426,18 @@ mod tests {
         }
         let [Some(a), Some(b)] = shake(&mut ends, 0).unwrap() else { panic!("no keys") };
         assert_eq!(a.ours, b.theirs);
+    }
+
+    #[test]
+    fn a_handshake_that_goes_on_after_nonsense_does_not_begin_anew() {
+        let [a, b] = [Certificate::generate().unwrap(), Certificate::generate().unwrap()];
+        let [mut ours, mut theirs] = pair([&a, &b], [a.fingerprint(), b.fingerprint()]);
+        assert_eq!(theirs.take(zero(), &[22, 254, 253]), Ok(None));
+        assert!(theirs.again_at.is_some());
+        let hello = ours.poll().expect("a client speaks first");
+        assert_eq!(theirs.take(zero(), &hello), Ok(None));
+        assert_eq!(theirs.again_at, None);
+        assert!(theirs.poll().is_some(), "it answers");
     }
 
     #[test]
@@ -418,10 +455,10 @@ mod tests {
         let mut keys = [None, None];
         for _ in 0..100 {
             while let Some(datagram) = ours.poll() {
-                keys[1] = theirs.take(now, &datagram).unwrap().or(keys[1].take());
+                keys[1] = theirs.take(now, &datagram).unwrap().or_else(|| keys[1].take());
             }
             while let Some(datagram) = theirs.poll() {
-                keys[0] = ours.take(now, &datagram).unwrap().or(keys[0].take());
+                keys[0] = ours.take(now, &datagram).unwrap().or_else(|| keys[0].take());
             }
             now += Duration::from_millis(100);
             ours.wake(now).unwrap();
@@ -443,25 +480,32 @@ mod tests {
     #[test]
     fn nobody_who_answers_is_given_up_in_time_and_nonsense_makes_no_panic() {
         let certificate = Certificate::generate().unwrap();
-        let begun = zero();
-        let mut alone = Handshake::new(&certificate, &[certificate.fingerprint()], true, begun).unwrap();
-        let mut seed = 1_u32;
-        let (mut now, mut said) = (begun, 0);
-        let ended = loop {
-            said += std::iter::from_fn(|| alone.poll()).count();
-            let nonsense: Vec<u8> = (0..60)
-                .map(|n| {
-                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    if n == 0 { 20 + (seed >> 24) as u8 % 4 } else { (seed >> 24) as u8 }
-                })
-                .collect();
-            let _ = alone.take(now, &nonsense);
-            now = alone.wakes_at().max(now + Duration::from_millis(100));
-            if let Err(error) = alone.wake(now) {
-                break error;
+        for is_silent in [true, false] {
+            let begun = zero();
+            let mut alone = Handshake::new(&certificate, &[certificate.fingerprint()], true, begun).unwrap();
+            let mut seed = 1_u32;
+            let (mut now, mut said) = (begun, 0);
+            let ended = loop {
+                said += std::iter::from_fn(|| alone.poll()).count();
+                let nonsense: Vec<u8> = (0..60)
+                    .map(|n| {
+                        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                        if n == 0 { 20 + (seed >> 24) as u8 % 4 } else { (seed >> 24) as u8 }
+                    })
+                    .collect();
+                if !is_silent {
+                    let _ = alone.take(now, &nonsense);
+                }
+                now = alone.wakes_at().max(now + Duration::from_millis(100));
+                if let Err(error) = alone.wake(now) {
+                    break error;
+                }
+            };
+            match is_silent {
+                true => assert_eq!(ended, BadHandshake::TimedOut),
+                false => assert!(matches!(ended, BadHandshake::Failed(_)), "{ended}"),
             }
-        };
-        assert!(matches!(ended, BadHandshake::TimedOut | BadHandshake::Failed(_)), "{ended}");
-        assert!(now <= begun + PATIENCE + Duration::from_secs(1) && said >= 3, "{said} datagrams");
+            assert!(now <= begun + PATIENCE + Duration::from_secs(1) && said >= 3, "{said} datagrams");
+        }
     }
 }

@@ -172,7 +172,8 @@ mod tests {
             for profile in PROFILES {
                 let key = MasterKey::fresh(profile, &mut |bytes| bytes.fill(seed));
                 // Their lengths are right.
-                (key.sealer(&Rollover::default()), key.opener(&Rollover::default()));
+                key.sealer(&Rollover::default());
+                key.opener(&Rollover::default());
                 let crypto = Crypto { tag, key, says_lifetime };
                 prop_assert_eq!(read(&crypto.print()), Ok(vec![crypto]));
             }

@@ -125,7 +125,6 @@ pub struct Sealer {
     rtcp: Cipher,
     streams: Streams,
     rollover: Rollover,
-    rtcp_index: u32,
 }
 
 /// Opens what comes.
@@ -163,8 +162,7 @@ impl Sealer {
     /// As [`Sealer::new`].
     pub fn after(profile: Profile, master: &[u8], rollover: &Rollover) -> Result<Self, BadMaster> {
         let (rtp, rtcp) = ciphers(profile, master)?;
-        let rtcp_index = rollover.rtcp_index();
-        Ok(Self { rtp, rtcp, streams: Streams::default(), rollover: rollover.clone(), rtcp_index })
+        Ok(Self { rtp, rtcp, streams: Streams::default(), rollover: rollover.clone() })
     }
 
     /// Seals the RTP packet in the first `length` bytes of `buffer`; says how long it is then.
@@ -195,15 +193,10 @@ impl Sealer {
         if length < RTCP_HEADER_BYTES {
             return Err(Unsealable::Header);
         }
-        // Another may have gone on with the numbers since this one was made.
-        let index = self.rtcp_index.max(self.rollover.rtcp_index()) + 1;
-        if index >= ENCRYPTED {
-            return Err(Unsealable::Number);
-        }
         let end = length + RTCP_INDEX_BYTES + self.rtcp.tag_bytes();
         let room = buffer.get_mut(..end).ok_or(Unsealable::NoRoom)?;
-        self.rtcp_index = index;
-        self.rollover.note_rtcp(index);
+        // Another may seal with the same key at this moment.
+        let index = self.rollover.next_rtcp(ENCRYPTED).ok_or(Unsealable::Number)?;
         self.rtcp.seal_rtcp(room, index | ENCRYPTED);
         Ok(end)
     }

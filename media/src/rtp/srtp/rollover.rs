@@ -82,12 +82,11 @@ impl Rollover {
         self.0.sources[at].store(word, Relaxed);
     }
 
-    pub(super) fn rtcp_index(&self) -> u32 {
-        self.0.rtcp.load(Relaxed)
-    }
-
-    pub(super) fn note_rtcp(&self, index: u32) {
-        self.0.rtcp.fetch_max(index, Relaxed);
+    /// Takes the next number of an RTCP datagram, the first of which is 1; `None` when it would not lie below `limit`. In one
+    /// step: two that seal at the same time never get the same.
+    pub(super) fn next_rtcp(&self, limit: u32) -> Option<u32> {
+        let next = |last: u32| last.checked_add(1).filter(|next| *next < limit);
+        self.0.rtcp.fetch_update(Relaxed, Relaxed, next).ok().and_then(next)
     }
 }
 
@@ -113,6 +112,13 @@ mod tests {
         assert_eq!(before.stream(3).index_of(8), Some(65_544), "across the wrap from 65,533");
         assert!(before.stream(3).is_new(65_540), "a snapshot goes on by itself");
         assert_eq!(rollover.stream(99).index_of(8), Some(8));
+    }
+
+    #[test]
+    fn reports_are_numbered_from_one_up_to_the_limit() {
+        let rollover = Rollover::default();
+        assert_eq!((rollover.next_rtcp(3), rollover.next_rtcp(3)), (Some(1), Some(2)));
+        assert_eq!((rollover.next_rtcp(3), rollover.next_rtcp(4)), (None, Some(3)), "what is refused is not spent");
     }
 
     #[test]
