@@ -224,7 +224,8 @@ impl Listener {
     }
 
     /// By when the next job is due; `None` when none is wanted or one is under way. The earlier wins
-    /// across streams: finals of live streams first, then pauses to be scored, partials, and files.
+    /// across streams: finals of live streams first, then pauses to be scored, partials, and files. Within a stream
+    /// there is one job at a time, so that its final waits for a score of its own that is under way.
     pub fn due(&mut self, now: Instant) -> Option<Instant> {
         if self.in_flight.is_some() || self.turns.as_ref().is_some_and(Turns::is_busy) {
             return None;

@@ -152,7 +152,7 @@ impl Ears {
     /// The same; with a model, streams that ask are told when a turn has ended.
     ///
     /// # Errors
-    /// When a decoder or the model cannot be instantiated or a thread cannot be started.
+    /// When a decoder cannot be instantiated or a thread cannot be started.
     pub fn start_with_turns(
         recognizer: Arc<dyn Recognizer>,
         silero: Silero,
@@ -175,9 +175,8 @@ impl Ears {
         let stop = Arc::new(Stop(shared.clone()));
         for index in 0..shared.options.workers {
             let decoder = recognizer.decoder()?;
-            let scorer = shared.turn.as_ref().map(turn::Model::scorer).transpose()?;
             let (shared, recognizer) = (shared.clone(), recognizer.clone());
-            spawn(format!("asr-{index}"), move || worker::run(&shared, recognizer.as_ref(), decoder, scorer))?;
+            spawn(format!("asr-{index}"), move || worker::run(&shared, recognizer.as_ref(), decoder))?;
         }
         let of_ears = shared.clone();
         spawn("ears".to_owned(), move || ears::run(&of_ears, silero))?;

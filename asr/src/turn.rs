@@ -18,12 +18,12 @@ use crate::{
     recognizer::Error,
 };
 
-/// The model on disk, proven to load and run: gives every worker thread its own [`EndOfTurn`].
+/// The model on disk, proven to load and run: gives every worker thread that scores its own [`EndOfTurn`].
 #[derive(Debug)]
 pub struct Model {
     library: Library,
     path: PathBuf,
-    /// The one that proved the file, waiting for the first worker.
+    /// The one that proved the file, waiting for the first worker that scores.
     proven: Mutex<Option<EndOfTurn>>,
 }
 

@@ -30,7 +30,7 @@ impl Cast {
     pub fn who(&self, language: Language) -> &dyn Voice {
         let exact = self.parts.iter().find(|(own, _)| *own == language);
         let found = exact.or_else(|| self.parts.iter().find(|(own, _)| own.is_kin(language)));
-        found.map_or(self.rest.as_ref(), |(_, voice)| voice.as_ref())
+        found.map_or_else(|| self.rest.as_ref(), |(_, voice)| voice.as_ref())
     }
 }
 

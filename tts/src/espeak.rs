@@ -23,7 +23,6 @@ pub use self::phonemes::Phonemes;
 use self::process::{Chunk, Process};
 use crate::{
     places::Envelope,
-    sentence::SENTENCE_CHARS_MAX,
     voice::{Error, Info, Made, Sentence, Speaker, Voice, VoiceId},
 };
 
@@ -102,10 +101,7 @@ impl Voice for Espeak {
     }
 
     fn speak(&self, sentence: &Sentence, stop: &AtomicBool, made: &mut dyn FnMut(Made<'_>)) -> Result<(), Error> {
-        let chars = sentence.words.iter().map(|word| word.spoken.chars().count() + 1).sum();
-        if chars > SENTENCE_CHARS_MAX {
-            return Err(Error::TooLong { chars, max: SENTENCE_CHARS_MAX });
-        }
+        sentence.check()?;
         let text = markup::render(sentence);
         let spare = self.spares().take(sentence.voice);
         let answer = match spare {

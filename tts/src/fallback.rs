@@ -8,6 +8,7 @@
 mod breaker;
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -74,15 +75,18 @@ impl Voice for Fallback {
 
     fn speak(&self, sentence: &Sentence, stop: &AtomicBool, made: &mut dyn FnMut(Made<'_>)) -> Result<(), Error> {
         let mut heard = Heard::default();
-        if !self.breaker().admit(now()) {
+        let admitted = self.breaker().admit(now());
+        let Some(leave) = admitted else {
             return self.instead(sentence, &heard, stop, made);
-        }
-        let mut trying = Trying { of: self, is_over: false };
-        let answer = self.first.speak(sentence, stop, &mut |what| {
-            heard.note(&what);
-            made(what);
+        };
+        let speaking = AssertUnwindSafe(|| {
+            self.first.speak(sentence, stop, &mut |what| {
+                heard.note(&what);
+                made(what);
+            })
         });
-        trying.is_over = true;
+        // One that panics has failed like any other: the caller hears the second.
+        let answer = catch_unwind(speaking).unwrap_or_else(|_| Err(Error::Failed("the voice panicked".to_owned())));
         match answer {
             Ok(()) => {
                 if self.breaker().succeeded() {
@@ -91,12 +95,12 @@ impl Voice for Fallback {
                 Ok(())
             }
             Err(Error::Stopped) => {
-                self.breaker().let_go();
+                self.breaker().let_go(leave);
                 Err(Error::Stopped)
             }
             Err(error) => {
                 let engine = self.first.info().engine;
-                if self.breaker().failed(now(), weight(&error)) {
+                if self.breaker().failed(now(), weight(&error), leave) {
                     tracing::warn!(engine, %error, "a voice is given up for a while, another speaks in its place");
                 } else {
                     tracing::info!(engine, %error, "another voice speaks a sentence");
@@ -106,20 +110,6 @@ impl Voice for Fallback {
                 }
                 self.instead(sentence, &heard, stop, made)
             }
-        }
-    }
-}
-
-/// A sentence that tries; one that panics lets go all the same.
-struct Trying<'a> {
-    of: &'a Fallback,
-    is_over: bool,
-}
-
-impl Drop for Trying<'_> {
-    fn drop(&mut self) {
-        if !self.is_over {
-            self.of.breaker().let_go();
         }
     }
 }
@@ -212,13 +202,37 @@ mod tests {
         }
     }
 
+    /// Says a word, then panics.
+    struct Panics {
+        info: Info,
+        asked: AtomicUsize,
+    }
+
+    impl Voice for Panics {
+        fn info(&self) -> &Info {
+            &self.info
+        }
+
+        fn ready(&self) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn speak(&self, _: &Sentence, _: &AtomicBool, made: &mut dyn FnMut(Made<'_>)) -> Result<(), Error> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            made(Made::Samples(&[0.5; 2_400]));
+            panic!("it was told to");
+        }
+    }
+
     fn sentence(text: &str) -> Sentence {
         let word = |text: &str| Word { written: text.to_owned(), spoken: text.to_owned(), how: How::default() };
         Sentence { voice: VoiceId::default(), words: text.split(' ').map(word).collect() }
     }
 
     /// Words with their places, samples, and whether it was said that another speaks.
-    fn spoken(voice: &dyn Voice, text: &str) -> Result<(Vec<(usize, u64)>, usize, bool), Error> {
+    type Spoken = (Vec<(usize, u64)>, usize, bool);
+
+    fn spoken(voice: &dyn Voice, text: &str) -> Result<Spoken, Error> {
         let (mut words, mut samples, mut is_instead) = (Vec::new(), 0, false);
         voice.speak(&sentence(text), &AtomicBool::new(false), &mut |made| match made {
             Made::Samples(some) => samples += some.len(),
@@ -274,6 +288,19 @@ mod tests {
             spoken(&voice, "one").unwrap();
         }
         assert_eq!(wrong_key.asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_voice_that_panics_is_replaced_and_soon_not_asked_any_more() {
+        let info = Info { engine: "panics", rate_hz: 24_000 };
+        let first = Arc::new(Panics { info, asked: AtomicUsize::new(0) });
+        let voice = Fallback::new(first.clone(), Arc::new(Fake::default()));
+        for at in 0..6 {
+            let (words, samples, is_instead) = spoken(&voice, "one two").unwrap();
+            let heard_before = if at < 3 { 2_400 } else { 0 };
+            assert_eq!((words.len(), samples, is_instead), (2, heard_before + 2 * WORD, true), "{at}");
+        }
+        assert_eq!(first.asked.load(Ordering::Relaxed), 3);
     }
 
     #[test]

@@ -23,7 +23,6 @@ use self::phrase::{Clause, Phrase, Run};
 use crate::{
     espeak::Phonemes,
     places::Envelope,
-    sentence::SENTENCE_CHARS_MAX,
     voice::{Error, Info, Language, Made, Sentence, Voice},
 };
 
@@ -221,10 +220,7 @@ impl Voice for Piper {
     }
 
     fn speak(&self, sentence: &Sentence, stop: &AtomicBool, made: &mut dyn FnMut(Made<'_>)) -> Result<(), Error> {
-        let chars = sentence.words.iter().map(|word| word.spoken.chars().count() + 1).sum();
-        if chars > SENTENCE_CHARS_MAX {
-            return Err(Error::TooLong { chars, max: SENTENCE_CHARS_MAX });
-        }
+        sentence.check()?;
         let deadline = now() + self.within;
         let phrases = phrase::phrases(&self.sounds(sentence, stop)?, &self.config);
         let mut envelope = Envelope::of_recordings(self.info.rate_hz);

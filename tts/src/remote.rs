@@ -17,10 +17,7 @@ use std::time::Duration;
 use url::Url;
 
 pub use self::{key::Key, net::Net};
-use crate::{
-    sentence::SENTENCE_CHARS_MAX,
-    voice::{Error, Sentence},
-};
+use crate::voice::{Error, Sentence};
 
 /// What all of them are asked for: 24 kHz, 16 bits, mono.
 pub(crate) const RATE_HZ: u32 = 24_000;
@@ -146,15 +143,6 @@ impl Trouble {
             _ => Self::Broken { provider, why: format!("it answers {status}") },
         }
     }
-}
-
-/// Refuses a sentence that is longer than any of ours.
-fn bounded(sentence: &Sentence) -> Result<(), Error> {
-    let chars = sentence.words.iter().map(|word| word.spoken.chars().count() + 1).sum();
-    if chars > SENTENCE_CHARS_MAX {
-        return Err(Error::TooLong { chars, max: SENTENCE_CHARS_MAX });
-    }
-    Ok(())
 }
 
 /// Whether there is nothing to say: providers answer that with an error.

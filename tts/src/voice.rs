@@ -16,6 +16,7 @@ pub use self::{
 };
 use crate::{
     remote::Trouble,
+    sentence::SENTENCE_CHARS_MAX,
     utterance::{Emphasis, Prosody},
 };
 
@@ -85,6 +86,15 @@ impl Sentence {
             text.push_str(&word.spoken);
         }
         text
+    }
+
+    /// Refuses one that is longer than any of ours.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let chars = self.words.iter().map(|word| word.spoken.chars().count() + 1).sum();
+        if chars > SENTENCE_CHARS_MAX {
+            return Err(Error::TooLong { chars, max: SENTENCE_CHARS_MAX });
+        }
+        Ok(())
     }
 
     /// How fast it is said, as a factor: the mean over its words.

@@ -34,7 +34,7 @@ struct Noted {
 
 impl Network for Noted {
     fn run(&mut self, input: &Input<'_>) -> Result<Vec<f32>, String> {
-        self.given.lock().unwrap().push((input.ids.to_vec(), input.scales, input.speaker));
+        self.given.lock().expect("nobody panicked").push((input.ids.to_vec(), input.scales, input.speaker));
         self.instead.clone().unwrap_or_else(|| Ok(vec![0.5; 100 * input.ids.len()]))
     }
 }
@@ -42,8 +42,8 @@ impl Network for Noted {
 /// A program that says "a" for every line it is given with a letter in it.
 fn program(folder: &Path) -> PathBuf {
     let path = folder.join("phonemes");
-    fs::write(&path, "#!/bin/sh\ngrep '[a-zA-Z]' | sed 's/.*/a/'\n").unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(&path, "#!/bin/sh\ngrep '[a-zA-Z]' | sed 's/.*/a/'\n").expect("a folder to write in");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("our own file");
     path
 }
 
@@ -78,9 +78,9 @@ fn plain(text: &str) -> Sentence {
 fn piper(folder: &Path, instead: Option<Result<Vec<f32>, String>>) -> (Piper, Given) {
     let given = Given::default();
     let network = Noted { given: given.clone(), instead };
-    let config = Config::parse(JSON).unwrap();
+    let config = Config::parse(JSON).expect("its fixture is whole");
     let phonemes = Phonemes::new(program(folder));
-    (Piper::new(config, None, phonemes, vec![Box::new(network)]).unwrap(), given)
+    (Piper::new(config, None, phonemes, vec![Box::new(network)]).expect("a network is enough"), given)
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn openai(address: SocketAddr) -> OpenAi {
         voice: "alloy".to_owned(),
         instructions: None,
     };
-    OpenAi::new(settings, Net::start(limits()).unwrap()).unwrap()
+    OpenAi::new(settings, Net::start(limits()).expect("its address is fine")).expect("its address is fine")
 }
 
 /// What a server was asked: its head in small letters, and its body.
@@ -80,8 +80,8 @@ struct Asked {
 
 /// A server that answers each request by `answer`, and what it was asked.
 fn server(answer: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> (SocketAddr, mpsc::Receiver<Asked>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("a port");
     let (tell, asked) = mpsc::sync_channel(16);
     let answer = Arc::new(answer);
     thread::spawn(move || {
@@ -188,7 +188,7 @@ fn openai_is_asked_for_samples_and_they_are_heard_as_they_come() {
 fn outcome(answer: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Error {
     let (address, _asked) = server(answer);
     let began = now();
-    let error = spoken(&openai(address), &quiet()).unwrap_err();
+    let error = spoken(&openai(address), &quiet()).expect_err("it is no speech");
     assert!(now() - began < Duration::from_secs(6), "{error}");
     let shown = error.to_string();
     assert!(shown.lines().count() == 1 && !shown.contains("secret") && !shown.contains("Guten"), "{shown}");
@@ -347,14 +347,14 @@ fn azure_is_asked_in_ssml() {
 
 /// A server of WebSockets that answers by `answers` once it has been told all, and what it was told.
 fn socket_server(answers: Vec<Message>) -> (SocketAddr, mpsc::Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    listener.set_nonblocking(true).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("a port");
+    listener.set_nonblocking(true).expect("a socket");
     let (tell, told) = mpsc::sync_channel(64);
     thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async move {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
             while let Ok((stream, _)) = listener.accept().await {
                 let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { continue };
                 while let Some(Ok(Message::Text(text))) = socket.next().await {
@@ -381,7 +381,7 @@ fn elevenlabs(address: SocketAddr) -> ElevenLabs {
         voice: "rachel".to_owned(),
         model: "eleven_flash_v2_5".to_owned(),
     };
-    ElevenLabs::new(settings, Net::start(limits()).unwrap()).unwrap()
+    ElevenLabs::new(settings, Net::start(limits()).expect("its address is fine")).expect("its address is fine")
 }
 
 fn answer(ms: usize, letters: &[(&str, u64)]) -> Message {

@@ -2,7 +2,8 @@
 //!
 //! Finals come before partials because their due time lies in the past; a stream stands in the line once, so
 //! a partial that waited is simply made later from more audio, and counted as dropped by its listener. A pause is
-//! scored by the thread's own copy of the model, behind the finals and before partials that may still wait.
+//! scored by the thread's own copy of the model, which it loads for the first that it takes, behind the finals and
+//! before partials that may still wait.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     listener::{Job, Task},
     recognizer::{Decoder, Error, Hypothesis, Recognizer},
-    turn::EndOfTurn,
+    turn::{self, EndOfTurn},
 };
 
 /// The line of streams that want a job done, the earliest due first.
@@ -70,12 +71,8 @@ impl Wanted {
 }
 
 /// Runs until the ears stop.
-pub(super) fn run(
-    shared: &Shared,
-    recognizer: &dyn Recognizer,
-    mut decoder: Box<dyn Decoder>,
-    mut scorer: Option<EndOfTurn>,
-) {
+pub(super) fn run(shared: &Shared, recognizer: &dyn Recognizer, mut decoder: Box<dyn Decoder>) {
+    let mut scorer = Scorer::default();
     while let Some(cell) = shared.wanted.take(shared) {
         let mut ear = cell.ear();
         ear.due = None;
@@ -132,9 +129,36 @@ fn decode(recognizer: &dyn Recognizer, decoder: &mut Box<dyn Decoder>, job: &Job
     answer
 }
 
+/// A thread's copy of the end-of-turn model. Where nobody asks, no thread holds one.
+#[derive(Default)]
+struct Scorer {
+    ready: Option<EndOfTurn>,
+    /// That there is none was said.
+    has_warned: bool,
+}
+
+impl Scorer {
+    /// The copy, loaded now where there is none; `None` when it cannot be, which is said once and tried again with the
+    /// next pause.
+    fn ready(&mut self, model: &turn::Model) -> Option<&mut EndOfTurn> {
+        if self.ready.is_none() {
+            let loaded = catch_unwind(AssertUnwindSafe(|| model.scorer()))
+                .unwrap_or_else(|_| Err(Error::Engine("the end-of-turn model panicked".to_owned())));
+            match loaded {
+                Ok(fresh) => self.ready = Some(fresh),
+                Err(error) if !std::mem::replace(&mut self.has_warned, true) => {
+                    tracing::warn!(%error, "no end-of-turn model: pauses are not scored");
+                }
+                Err(_) => {}
+            }
+        }
+        self.ready.as_mut()
+    }
+}
+
 /// How likely the speaker is done; `None` when the model fails, and whoever asked goes by silence alone.
-fn score(shared: &Shared, scorer: &mut Option<EndOfTurn>, sound: &[f32]) -> Option<f32> {
-    let ready = scorer.as_mut()?;
+fn score(shared: &Shared, scorer: &mut Scorer, sound: &[f32]) -> Option<f32> {
+    let ready = scorer.ready(shared.turn.as_ref()?)?;
     let answer = catch_unwind(AssertUnwindSafe(|| ready.score(sound)))
         .unwrap_or_else(|_| Err(Error::Engine("the end-of-turn model panicked".to_owned())));
     let error = match answer {
@@ -142,9 +166,7 @@ fn score(shared: &Shared, scorer: &mut Option<EndOfTurn>, sound: &[f32]) -> Opti
         Err(error) => error,
     };
     tracing::error!(%error, "a pause could not be scored");
-    match shared.turn.as_ref()?.scorer() {
-        Ok(fresh) => *scorer = Some(fresh),
-        Err(error) => tracing::error!(%error, "no new end-of-turn model"),
-    }
+    // Its state is not to be trusted any more: the next pause gets a new one.
+    scorer.ready = None;
     None
 }

@@ -22,8 +22,17 @@ pub(crate) struct Breaker {
     /// How long the last wait was; nothing while it is closed.
     wait: Option<Duration>,
     until: Option<Instant>,
-    /// A sentence tries.
-    is_trying: bool,
+    /// The trial that is under way.
+    trying: Option<u64>,
+    /// Trials so far.
+    trials: u64,
+}
+
+/// The leave of one sentence to try, which comes back with what came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leave {
+    /// Which trial it is, where the breaker is open.
+    trial: Option<u64>,
 }
 
 /// How a failure counts.
@@ -36,14 +45,15 @@ pub(crate) enum Weight {
 }
 
 impl Breaker {
-    /// Whether a sentence may be tried now. Whoever is told yes answers by one of the three below.
-    pub(crate) fn admit(&mut self, now: Instant) -> bool {
+    /// Whether a sentence may be tried now. Whoever is given leave answers by one of the three below.
+    pub(crate) fn admit(&mut self, now: Instant) -> Option<Leave> {
         match self.until {
-            None => true,
-            Some(until) if now < until || self.is_trying => false,
+            None => Some(Leave { trial: None }),
+            Some(until) if now < until || self.trying.is_some() => None,
             Some(_) => {
-                self.is_trying = true;
-                true
+                self.trials += 1;
+                self.trying = Some(self.trials);
+                Some(Leave { trial: self.trying })
             }
         }
     }
@@ -51,33 +61,39 @@ impl Breaker {
     /// It worked. True when it had been given up.
     pub(crate) fn succeeded(&mut self) -> bool {
         let was_open = self.wait.is_some();
-        *self = Self::default();
+        *self = Self { trials: self.trials, ..Self::default() };
         was_open
     }
 
     /// Nobody waited for the end of it: nothing was learned.
-    pub(crate) fn let_go(&mut self) {
-        self.is_trying = false;
+    pub(crate) fn let_go(&mut self, leave: Leave) {
+        if self.is_trial(leave) {
+            self.trying = None;
+        }
     }
 
     /// It failed. True when it is given up with this.
-    pub(crate) fn failed(&mut self, now: Instant, weight: Weight) -> bool {
-        self.failures = self.failures.saturating_add(1);
+    pub(crate) fn failed(&mut self, now: Instant, weight: Weight, leave: Leave) -> bool {
         let was_open = self.wait.is_some();
+        // One that was under way when another opened it learns nothing new, and is not the trial.
+        if was_open && !self.is_trial(leave) {
+            return false;
+        }
+        self.failures = self.failures.saturating_add(1);
         let asked = match weight {
             Weight::AtOnce(asked) => asked,
             Weight::Once if was_open || self.failures >= FAILURES_MAX => None,
             Weight::Once => return false,
         };
-        // One that was under way when another opened it learns nothing new.
-        if was_open && !self.is_trying {
-            return false;
-        }
         let wait = self.wait.map_or(WAIT, |wait| 2 * wait).max(asked.unwrap_or_default()).min(WAIT_MAX);
         self.wait = Some(wait);
         self.until = Some(now + wait);
-        self.is_trying = false;
+        self.trying = None;
         !was_open
+    }
+
+    fn is_trial(&self, leave: Leave) -> bool {
+        leave.trial.is_some() && leave.trial == self.trying
     }
 }
 
@@ -95,6 +111,9 @@ mod tests {
         Instant::now()
     }
 
+    /// The leave of one that is no trial.
+    const ANY: Leave = Leave { trial: None };
+
     fn s(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
@@ -102,67 +121,90 @@ mod tests {
     #[test]
     fn three_failures_in_a_row_give_it_up_and_one_success_between_does_not() {
         let (mut breaker, now) = (Breaker::default(), start());
-        assert!(!breaker.failed(now, Weight::Once) && !breaker.failed(now, Weight::Once));
+        assert!(!breaker.failed(now, Weight::Once, ANY) && !breaker.failed(now, Weight::Once, ANY));
         assert!(!breaker.succeeded());
-        assert!(!breaker.failed(now, Weight::Once) && !breaker.failed(now, Weight::Once));
-        assert!(breaker.admit(now));
-        assert!(breaker.failed(now, Weight::Once));
-        assert!(!breaker.admit(now + s(1)));
+        assert!(!breaker.failed(now, Weight::Once, ANY) && !breaker.failed(now, Weight::Once, ANY));
+        assert!(breaker.admit(now).is_some());
+        assert!(breaker.failed(now, Weight::Once, ANY));
+        assert!(breaker.admit(now + s(1)).is_none());
     }
 
     #[test]
     fn one_tries_after_the_wait_and_the_wait_doubles_up_to_half_a_minute() {
         let (mut breaker, mut now) = (Breaker::default(), start());
-        assert!(breaker.failed(now, Weight::AtOnce(None)));
+        assert!(breaker.failed(now, Weight::AtOnce(None), ANY));
         for wait in [2, 4, 8, 16, 30, 30] {
-            assert!(!breaker.admit(now + s(wait) - Duration::from_millis(1)), "{wait}");
+            assert!(breaker.admit(now + s(wait) - Duration::from_millis(1)).is_none(), "{wait}");
             now += s(wait);
-            assert!(breaker.admit(now), "{wait}");
-            assert!(!breaker.admit(now), "one at a time");
-            assert!(!breaker.failed(now, Weight::Once), "it is told once");
+            let trial = breaker.admit(now).expect("one tries");
+            assert!(breaker.admit(now).is_none(), "one at a time");
+            assert!(!breaker.failed(now, Weight::Once, trial), "it is told once");
         }
         now += s(30);
-        assert!(breaker.admit(now));
+        assert!(breaker.admit(now).is_some());
         assert!(breaker.succeeded());
-        assert!(breaker.admit(now) && breaker.admit(now));
+        assert!(breaker.admit(now).is_some() && breaker.admit(now).is_some());
     }
 
     #[test]
     fn a_provider_that_says_how_long_is_believed_within_reason() {
         let (mut breaker, now) = (Breaker::default(), start());
-        breaker.failed(now, Weight::AtOnce(Some(s(7))));
-        assert!(!breaker.admit(now + s(6)) && breaker.admit(now + s(7)));
+        breaker.failed(now, Weight::AtOnce(Some(s(7))), ANY);
+        assert!(breaker.admit(now + s(6)).is_none() && breaker.admit(now + s(7)).is_some());
         let mut breaker = Breaker::default();
-        breaker.failed(now, Weight::AtOnce(Some(s(3_600))));
-        assert!(breaker.admit(now + s(30)));
+        breaker.failed(now, Weight::AtOnce(Some(s(3_600))), ANY);
+        assert!(breaker.admit(now + s(30)).is_some());
     }
 
     #[test]
     fn a_try_that_nobody_waited_for_leaves_the_next_to_try() {
         let (mut breaker, now) = (Breaker::default(), start());
-        breaker.failed(now, Weight::AtOnce(None));
-        assert!(breaker.admit(now + s(2)));
-        breaker.let_go();
-        assert!(breaker.admit(now + s(2)));
+        breaker.failed(now, Weight::AtOnce(None), ANY);
+        let trial = breaker.admit(now + s(2)).expect("one tries");
+        breaker.let_go(trial);
+        assert!(breaker.admit(now + s(2)).is_some());
+    }
+
+    #[test]
+    fn what_comes_late_of_a_sentence_before_is_not_what_came_of_the_trial() {
+        let (mut breaker, now) = (Breaker::default(), start());
+        let early = breaker.admit(now).expect("it is closed");
+        breaker.failed(now, Weight::AtOnce(None), ANY);
+        let trial = breaker.admit(now + s(2)).expect("one tries");
+        assert!(!breaker.failed(now + s(2), Weight::Once, early));
+        breaker.let_go(early);
+        assert!(breaker.admit(now + s(2)).is_none(), "the trial is under way");
+        assert!(!breaker.failed(now + s(2), Weight::Once, trial));
+        assert!(breaker.admit(now + s(5)).is_none() && breaker.admit(now + s(6)).is_some(), "it doubled the wait once");
+        // A trial of another time is none of now.
+        breaker.let_go(trial);
+        assert!(breaker.admit(now + s(6)).is_none());
     }
 
     proptest! {
         #[test]
         fn it_is_never_closed_for_good(steps in prop::collection::vec((0..4_u8, 0..40_u64), 0..80)) {
             let (mut breaker, mut now) = (Breaker::default(), start());
-            let mut tries = 0_u32;
+            let mut leaves = Vec::new();
             for (step, after) in steps {
                 now += s(after);
                 match step {
-                    0 | 1 => tries += u32::from(breaker.admit(now)),
-                    _ if tries == 0 => {}
-                    2 => { tries -= 1; breaker.failed(now, Weight::AtOnce(Some(s(after * 100)))); }
-                    _ => { tries -= 1; breaker.let_go(); }
+                    0 | 1 => leaves.extend(breaker.admit(now)),
+                    2 => {
+                        if let Some(leave) = leaves.pop() {
+                            breaker.failed(now, Weight::AtOnce(Some(s(after * 100))), leave);
+                        }
+                    }
+                    _ => {
+                        if let Some(leave) = leaves.pop() {
+                            breaker.let_go(leave);
+                        }
+                    }
                 }
             }
             // Whoever was told yes and never came back is the only one who could hold it.
-            breaker.let_go();
-            prop_assert!(breaker.admit(now + WAIT_MAX));
+            leaves.into_iter().for_each(|leave| breaker.let_go(leave));
+            prop_assert!(breaker.admit(now + WAIT_MAX).is_some());
         }
     }
 }

@@ -235,7 +235,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_in_one_line() {
-        let cases: [(&str, fn(&mut Value)); 9] = [
+        /// What the line says, and what is wrong.
+        type Case = (&'static str, fn(&mut Value));
+        let cases: [Case; 9] = [
             ("Hz", |value| value["audio"]["sample_rate"] = 1.into()),
             ("\"text\"", |value| value["phoneme_type"] = "text".into()),
             ("nobody", |value| value["espeak"]["voice"] = "tlh".into()),

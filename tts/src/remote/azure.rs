@@ -73,7 +73,7 @@ impl Voice for Azure {
     }
 
     fn speak(&self, sentence: &Sentence, stop: &AtomicBool, made: &mut dyn FnMut(Made<'_>)) -> Result<(), Error> {
-        super::bounded(sentence)?;
+        sentence.check()?;
         if super::is_silent(sentence) {
             return Ok(());
         }

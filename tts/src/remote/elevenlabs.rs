@@ -113,7 +113,7 @@ impl Voice for ElevenLabs {
     }
 
     fn speak(&self, sentence: &Sentence, stop: &AtomicBool, made: &mut dyn FnMut(Made<'_>)) -> Result<(), Error> {
-        super::bounded(sentence)?;
+        sentence.check()?;
         if super::is_silent(sentence) {
             return Ok(());
         }

@@ -37,6 +37,8 @@ pub enum Speaker {
 pub struct Choice {
     /// Who speaks.
     pub voice: VoiceId,
+    /// The language that the name itself says, whatever is spoken; `man` and `woman` say none.
+    pub named: Option<Language>,
     /// Why it is not what was asked for, to be logged once; nothing where it is near enough.
     pub warning: Option<String>,
 }
@@ -81,6 +83,7 @@ pub fn choose(name: Option<&str>, language: Option<&str>) -> Choice {
     }
     Choice {
         voice: VoiceId { language: spoken.unwrap_or(Language::ENGLISH_US), speaker },
+        named: of_name,
         warning: (!warnings.is_empty()).then(|| warnings.join("; ")),
     }
 }
@@ -234,7 +237,7 @@ mod tests {
     use super::*;
 
     fn chosen(name: Option<&str>, language: Option<&str>) -> (&'static str, Speaker, bool) {
-        let Choice { voice, warning } = choose(name, language);
+        let Choice { voice, warning, .. } = choose(name, language);
         (voice.language.tag(), voice.speaker, warning.is_some())
     }
 
@@ -273,6 +276,21 @@ mod tests {
         ] {
             let (tag, speaker, is_warned) = chosen(name, language);
             assert_eq!(((tag, speaker), is_warned), (expected, true), "{name:?} {language:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_says_its_language_where_it_has_one() {
+        for (name, expected) in [
+            ("Polly.Marlene", Some("de")),
+            ("Google.en-GB-Standard-A", Some("en-GB")),
+            ("de+f2", Some("de")),
+            ("woman", None),
+            ("man", None),
+            ("Polly.Nobody", None),
+        ] {
+            assert_eq!(choose(Some(name), None).named.map(Language::tag), expected, "{name}");
+            assert_eq!(choose(Some(name), Some("fr")).named.map(Language::tag), expected, "{name} in French");
         }
     }
 

@@ -26,6 +26,9 @@ pub(super) fn goodbye() -> String {
     json!({"text": ""}).to_string()
 }
 
+/// No letter begins later than this in any sentence; what is told beyond it is not believed.
+const STARTS_MS_MAX: f64 = 120_000.0;
+
 /// What it answers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Answer {
@@ -72,7 +75,7 @@ impl Answer {
         }
         let sound = wire.audio.map(|audio| BASE64_STANDARD.decode(audio).map_err(|_| Bad::Unreadable));
         let letters = wire.alignment.map(|Alignment { chars, starts_ms }| {
-            chars.into_iter().zip(starts_ms.into_iter().map(|ms| ms.max(0.0) as u64)).collect()
+            chars.into_iter().zip(starts_ms.into_iter().map(|ms| ms.clamp(0.0, STARTS_MS_MAX) as u64)).collect()
         });
         Ok(Self {
             sound: sound.transpose()?.unwrap_or_default(),
@@ -187,6 +190,13 @@ mod tests {
         assert_eq!(refused, Err(Bad::Refused("quota_exceeded".to_owned())));
         assert_eq!(Answer::read(r#"{"audio":"%%"}"#), Err(Bad::Unreadable));
         assert_eq!(Answer::read("<html>"), Err(Bad::Unreadable));
+    }
+
+    #[test]
+    fn a_letter_that_begins_beyond_any_sentence_begins_at_its_bounds() {
+        let text = r#"{"audio":"","alignment":{"chars":["a","b","c"],"charStartTimesMs":[-5.5,1e300,120000.9]}}"#;
+        let starts: Vec<u64> = Answer::read(text).unwrap().letters.into_iter().map(|(_, ms)| ms).collect();
+        assert_eq!(starts, [0, 120_000, 120_000]);
     }
 
     #[test]
