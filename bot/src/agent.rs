@@ -30,7 +30,8 @@ mod thinking;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use jiff::civil::DateTime;
+use jiff::{SignedDuration, civil::DateTime};
+use media::time::MediaTime;
 use tts::voice::Language;
 
 pub use self::{
@@ -206,6 +207,8 @@ pub enum Output {
         call: llm::Call,
         /// On whose behalf.
         turn: TurnId,
+        /// Whether it was offered. Another name is whatever the model wrote, and shows in no `Debug`.
+        is_offered: bool,
     },
     /// Drop a call half-way.
     CancelCall(String),
@@ -258,6 +261,12 @@ impl Facts {
     /// Facts of a call that began at this local time, and nothing else.
     pub fn new(began: DateTime) -> Self {
         Self { values: BTreeMap::new(), began, language: None, tools: Vec::new(), memory: Vec::new() }
+    }
+
+    /// Local time at `now`.
+    fn local_time(&self, now: MediaTime) -> DateTime {
+        let passed = SignedDuration::try_from(now.as_duration()).unwrap_or_default();
+        self.began.checked_add(passed).unwrap_or(self.began)
     }
 }
 
@@ -326,7 +335,9 @@ impl fmt::Debug for Output {
             Self::Pause => f.write_str("Pause"),
             Self::Resume => f.write_str("Resume"),
             Self::Hush(turn) => write!(f, "Hush({turn})"),
-            Self::Call { call, turn } => write!(f, "Call({turn}, {:?})", call.name),
+            Self::Call { call, turn, is_offered } => {
+                write!(f, "Call({turn}, {:?})", if *is_offered { call.name.as_str() } else { calls::UNKNOWN })
+            }
             Self::CancelCall(_) => f.write_str("CancelCall"),
             Self::Press(keys) => write!(f, "Press({} keys)", keys.len()),
             Self::Transfer { name, .. } => write!(f, "Transfer({name:?})"),

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tts::voice::Language;
 
 pub use self::{
-    file::BadPersona,
+    file::{BadPersona, FILE_BYTES_MAX},
     language::{PerLanguage, language_of},
 };
 use crate::tools::Approval;
@@ -29,7 +29,7 @@ pub struct Persona {
     pub language: Language,
     /// What it may speak, the first language first.
     pub languages: Vec<Language>,
-    /// Who speaks, by the names that [`tts::voice::choose`] and the remote voices know.
+    /// Who speaks, by the names that [`tts::voice::choose`] knows.
     pub voice: PerLanguage,
     /// How it talks: "friendly, short".
     pub tone: String,

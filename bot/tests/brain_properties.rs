@@ -36,7 +36,6 @@ fn utterance() -> impl Strategy<Value = (usize, Vec<String>, bool, Option<&'stat
 const SPEAKERS: [&str; 4] = ["Kim", "Anna", "Tom", ""];
 
 proptest! {
-
     #[test]
     fn any_talk_is_read_the_same_way_twice_and_rests_on_words_that_were_heard(talk in prop::collection::vec(utterance(), 1..12)) {
         let run = || {

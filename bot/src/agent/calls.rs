@@ -22,6 +22,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Orphan {
     pub(super) call: Call,
+    /// The tool, as whoever looks on is told.
+    pub(super) tool: String,
     pub(super) turn: TurnId,
     pub(super) since: MediaTime,
     pub(super) until: MediaTime,
@@ -32,14 +34,15 @@ impl Agent {
     pub(super) fn on_call(&mut self, call: Call, now: MediaTime) {
         let Some(exchange) = &mut self.exchange else { return };
         let turn = exchange.turn;
+        let is_offered = self.facts.tools.iter().any(|offer| offer.spec.name == call.name);
+        let tool = if is_offered { call.name.clone() } else { UNKNOWN.to_owned() };
         if exchange.calls_now().count() >= CALLS_MAX || !self.called.insert(call.id.clone()) {
-            let (id, name) = (call.id, call.name);
             let (what, after) = (ToolStep::Repeated, Duration::ZERO);
-            self.publish(Notice::Tool { turn, call: id, name, what, after });
+            self.publish(Notice::Tool { turn, call: call.id, name: tool, what, after });
             return;
         }
         let round = exchange.round;
-        exchange.calls.push(Calling { call, round, since: now, state: State::Held });
+        exchange.calls.push(Calling { call, tool, round, since: now, state: State::Held });
     }
 
     /// Hands calls on that may be, presses keys whose time has come.
@@ -58,7 +61,11 @@ impl Agent {
                     calling.since = now;
                     calling.state = State::Running(now + timeout.min(TIMEOUT_MAX));
                     notices.push(step(turn, calling, ToolStep::Called, now));
-                    self.outputs.push_back(Output::Call { call: calling.call.clone(), turn });
+                    self.outputs.push_back(Output::Call {
+                        call: calling.call.clone(),
+                        turn,
+                        is_offered: offer.is_some(),
+                    });
                 }
                 State::Pressing(keys, outcome) if is_silent => {
                     self.outputs.push_back(Output::Press(keys));
@@ -99,7 +106,7 @@ impl Agent {
     pub(super) fn on_tool_done(&mut self, id: &str, outcome: Outcome, now: MediaTime) {
         let is_error = outcome.is_error;
         if let Some(calling) = self.running(id) {
-            let (name, since) = (calling.call.name.clone(), calling.since);
+            let (name, since) = (calling.tool.clone(), calling.since);
             calling.state = State::Done(outcome);
             let Some(exchange) = &mut self.exchange else { return };
             if !exchange.is_speaking() {
@@ -119,11 +126,11 @@ impl Agent {
 
     /// A call of a turn that is over came to something: the model is to know.
     fn on_late(&mut self, orphan: &Orphan, outcome: &Outcome, what: ToolStep, now: MediaTime) {
-        self.history.result(&orphan.call, outcome);
-        self.has_news = true;
+        // Where the call is forgotten, there is nothing that the result could be told of.
+        self.has_news |= self.history.result(&orphan.call, outcome);
         let Orphan { turn, since, .. } = *orphan;
-        let Call { id, name, .. } = orphan.call.clone();
-        self.publish(Notice::Tool { turn, call: id, name, what, after: now.since(since) });
+        let (call, name) = (orphan.call.id.clone(), orphan.tool.clone());
+        self.publish(Notice::Tool { turn, call, name, what, after: now.since(since) });
     }
 
     /// Gives calls up that take too long.
@@ -166,8 +173,8 @@ impl Agent {
                     notices.push(step(turn, calling, ToolStep::Cancelled, now));
                 }
                 State::Running(until) => {
-                    let (call, since, until) = (calling.call.clone(), calling.since, *until);
-                    self.orphans.push(Orphan { call, turn, since, until });
+                    let (call, tool) = (calling.call.clone(), calling.tool.clone());
+                    self.orphans.push(Orphan { call, tool, turn, since: calling.since, until: *until });
                     notices.push(step(turn, calling, ToolStep::GoesOn, now));
                 }
                 State::Held | State::Pressing(..) => {
@@ -196,9 +203,12 @@ fn is_parting(name: &str) -> bool {
 }
 
 fn step(turn: TurnId, calling: &Calling, what: ToolStep, now: MediaTime) -> Notice {
-    let Call { id, name, .. } = calling.call.clone();
-    Notice::Tool { turn, call: id, name, what, after: now.since(calling.since) }
+    let (call, name) = (calling.call.id.clone(), calling.tool.clone());
+    Notice::Tool { turn, call, name, what, after: now.since(calling.since) }
 }
+
+/// What stands for the name of a tool that was not offered.
+pub(super) const UNKNOWN: &str = "unknown";
 
 /// What the model reads of a call that was dropped.
 const INTERRUPTED: &str = "Not done: the caller interrupted. Ask before you try it again.";

@@ -76,6 +76,8 @@ pub(super) struct Asking {
 #[derive(Clone, Debug)]
 pub(super) struct Calling {
     pub(super) call: Call,
+    /// The tool, as whoever looks on is told: a name that was not offered may be any words.
+    pub(super) tool: String,
     pub(super) round: u32,
     pub(super) since: MediaTime,
     pub(super) state: State,
@@ -318,8 +320,9 @@ impl Exchange {
 /// seconds of the caller's last word.
 const FIRST_MAX: Duration = Duration::from_millis(4_200);
 
-/// The next piece is waited for so long.
-const NEXT_MAX: Duration = Duration::from_secs(4);
+/// The next piece is waited for so long. A call is one piece, and a model may write at its arguments for a while; whoever
+/// asks it gives it up sooner when nothing comes at all, and the bridge covers the wait.
+const NEXT_MAX: Duration = Duration::from_secs(10);
 
 /// An answer takes no longer: somebody who is spoken to for so long has hung up.
 const ANSWER_MAX: Duration = Duration::from_secs(45);

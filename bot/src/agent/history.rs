@@ -26,6 +26,8 @@ impl History {
             Some(Message::User(before)) => {
                 before.push(' ');
                 before.push_str(text);
+                let too_much = before.len().saturating_sub(USER_BYTES_MAX);
+                before.drain(..before.ceil_char_boundary(too_much));
             }
             _ => self.entries.push_back(Message::User(text.to_owned())),
         }
@@ -38,13 +40,13 @@ impl History {
         }
     }
 
-    /// A call that was made came to this; once, and only for a call that is remembered.
-    pub(super) fn result(&mut self, call: &Call, outcome: &Outcome) {
+    /// A call that was made came to this; once, and only for a call that is remembered. Whether that is new.
+    pub(super) fn result(&mut self, call: &Call, outcome: &Outcome) -> bool {
         let is_its = |message: &Message| match message {
             Message::Assistant { calls, .. } => calls.iter().any(|made| made.id == call.id),
             Message::User(_) | Message::ToolResult { .. } => false,
         };
-        let Some(made) = self.entries.iter().rposition(is_its) else { return };
+        let Some(made) = self.entries.iter().rposition(is_its) else { return false };
         let results = self.entries.iter().skip(made + 1).take_while(|next| matches!(next, Message::ToolResult { .. }));
         let (mut count, mut is_known) = (0, false);
         for result in results {
@@ -62,6 +64,7 @@ impl History {
                 },
             );
         }
+        !is_known
     }
 
     /// Whether the last that was heard of us is a question.
@@ -73,7 +76,7 @@ impl History {
     }
 
     /// All that is remembered word by word, oldest first.
-    pub(super) fn messages(&self) -> impl Iterator<Item = &Message> {
+    pub(super) fn messages(&self) -> impl DoubleEndedIterator<Item = &Message> {
         self.entries.iter()
     }
 
@@ -125,6 +128,9 @@ impl History {
     }
 }
 
+/// What is kept of what a caller says in a row without an answer: as much as of the longest turn, the newest of it.
+const USER_BYTES_MAX: usize = 12_000;
+
 /// About how many tokens `text` is: four letters each in English, three and a half in German.
 pub(super) fn tokens(text: &str) -> usize {
     text.chars().count() * 2 / 7 + 1
@@ -157,10 +163,10 @@ mod tests {
         history.assistant("Moment.".to_owned(), vec![call("a"), call("b")]);
         history.user("Zwei");
         history.user("drei");
-        history.result(&call("b"), &Outcome::done("2"));
-        history.result(&call("a"), &Outcome::done("1"));
-        history.result(&call("a"), &Outcome::done("1 again"));
-        history.result(&call("c"), &Outcome::done("nobody asked"));
+        assert!(history.result(&call("b"), &Outcome::done("2")));
+        assert!(history.result(&call("a"), &Outcome::done("1")));
+        assert!(!history.result(&call("a"), &Outcome::done("1 again")));
+        assert!(!history.result(&call("c"), &Outcome::done("nobody asked")));
         let all: Vec<String> = history
             .messages()
             .map(|message| match message {
@@ -170,6 +176,19 @@ mod tests {
             })
             .collect();
         assert_eq!(all, ["Eins", "2 calls", "b=2", "a=1", "Zwei drei"]);
+    }
+
+    #[test]
+    fn of_what_is_said_in_a_row_without_an_answer_the_newest_is_kept() {
+        let mut history = History::default();
+        for _ in 0..5 {
+            history.user(&"ä".repeat(2_500));
+        }
+        history.user("Und nun?");
+        let Some(Message::User(said)) = history.messages().next() else { panic!("somebody spoke") };
+        assert!(said.len() <= USER_BYTES_MAX && said.len() > USER_BYTES_MAX - 4, "{}", said.len());
+        assert!(said.ends_with("ä Und nun?"));
+        assert_eq!(history.messages().count(), 1);
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! What an agent says of itself, where its persona has no words of its own: German and English. Values only.
+//! What an agent says of itself, mostly where its persona has no words of its own: German and English. Values only.
 
 use tts::voice::Language;
 
-use super::language::is_german;
+use super::{Facts, language::is_german, template};
+use crate::persona::Persona;
 
 /// Bridges a wait, for the `nth` time in a turn.
 pub(super) fn bridge(nth: u32, language: Language) -> &'static str {
@@ -38,9 +39,11 @@ pub(super) fn idle(language: Language) -> &'static str {
     if is_german(language) { "Sind Sie noch da?" } else { "Are you still there?" }
 }
 
-/// Ends a call.
-pub(super) fn goodbye(language: Language) -> &'static str {
-    if is_german(language) { "Auf Wiederhören!" } else { "Good-bye!" }
+/// Ends a call: the persona's good-bye, filled in, or one of ours where it has none.
+pub(super) fn goodbye(persona: &Persona, facts: &Facts, language: Language) -> String {
+    let own = persona.goodbye.nearest(language, persona.language).map(|own| template::fill(own, &facts.values));
+    let usual = if is_german(language) { "Auf Wiederhören!" } else { "Good-bye!" };
+    own.filter(|own| !own.trim().is_empty()).unwrap_or_else(|| usual.to_owned())
 }
 
 /// Before the caller goes to somebody else.

@@ -10,14 +10,13 @@ mod words;
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, civil::DateTime};
 use media::time::MediaTime;
 use serde_json::{Value, json};
 use tts::voice::Language;
 
 use self::intent::Intent;
 use super::{
-    language,
+    language, lines,
     prompt::{BEGINNING, KEYS},
     template,
     thinking::NEWS,
@@ -76,7 +75,7 @@ impl Local {
     pub fn answer(&mut self, role: Role, request: &Request, language: Language, now: MediaTime) -> Vec<Delta> {
         let answer: Answer = match request.messages.last() {
             Some(Message::User(text)) if role == Role::Fast && request.tools.is_empty() => summary(text).into(),
-            Some(Message::User(text)) if text.ends_with(NEWS) => news(request, language).into(),
+            Some(Message::User(text)) if text.ends_with(NEWS) => news(request.messages.iter(), language).into(),
             Some(Message::User(text)) if text == BEGINNING => words::hello(language).into(),
             Some(Message::User(text)) => {
                 let language = language::heard(text, None, language, &self.persona);
@@ -118,11 +117,10 @@ impl Local {
             return fact.into();
         }
         let may = |tool: BuiltIn| request.tools.iter().any(|spec| spec.name == tool.name());
-        let local = self.local_time(now);
+        let local = self.facts.local_time(now);
         match intent {
             Some(Intent::Goodbye) => {
-                let goodbye = self.persona.goodbye.nearest(language, self.persona.language);
-                let text = goodbye.unwrap_or_else(|| words::goodbye(language)).to_owned();
+                let text = lines::goodbye(&self.persona, &self.facts, language);
                 Answer { text, call: may(BuiltIn::HangUp).then(|| (BuiltIn::HangUp, json!({}))) }
             }
             Some(Intent::Transfer) if may(BuiltIn::Transfer) => self.transfer(text, language),
@@ -204,11 +202,6 @@ impl Local {
         let may = |tool: BuiltIn| request.tools.iter().any(|spec| spec.name == tool.name());
         words::skills(may(BuiltIn::Transfer), may(BuiltIn::Remind), language)
     }
-
-    fn local_time(&self, now: MediaTime) -> DateTime {
-        let passed = SignedDuration::try_from(now.as_duration()).unwrap_or_default();
-        self.facts.began.checked_add(passed).unwrap_or(self.facts.began)
-    }
 }
 
 /// What was said last of the agent.
@@ -219,9 +212,9 @@ fn last_said(request: &Request) -> Option<String> {
     })
 }
 
-/// What a tool said after its turn was over.
-fn news(request: &Request, language: Language) -> String {
-    let last = request.messages.iter().rev().find_map(|message| match message {
+/// What a tool said after its turn was over: the last result in `messages`.
+pub(super) fn news<'m>(messages: impl DoubleEndedIterator<Item = &'m Message>, language: Language) -> String {
+    let last = messages.rev().find_map(|message| match message {
         Message::ToolResult { name, content, is_error, .. } => Some((name, content, *is_error)),
         Message::User(_) | Message::Assistant { .. } => None,
     });
@@ -233,10 +226,11 @@ fn news(request: &Request, language: Language) -> String {
 fn summary(transcript: &str) -> String {
     let mut text = String::new();
     for line in transcript.lines().filter(|line| line.starts_with("Caller:") || line.starts_with("Earlier:")) {
-        if text.len() + line.len() > SUMMARY_BYTES_MAX {
+        let room = SUMMARY_BYTES_MAX.saturating_sub(text.len());
+        text.push_str(&line[..line.floor_char_boundary(room)]);
+        if line.len() > room {
             break;
         }
-        text.push_str(line);
         text.push('\n');
     }
     text

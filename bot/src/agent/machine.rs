@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::{SignedDuration, civil::DateTime};
 use media::time::MediaTime;
 use tts::voice::Language;
 
@@ -22,6 +21,7 @@ use super::{
     keys::Typing,
     language, lines,
     prompt::KEYS,
+    template,
     thinking::Summing,
 };
 use crate::{
@@ -51,8 +51,10 @@ pub struct Agent {
     /// All calls that were ever made, by their names.
     pub(super) called: BTreeSet<String>,
     pub(super) summing: Option<Summing>,
-    /// Why the call is to end as soon as nobody speaks.
-    pub(super) ending: Option<HangUpWhy>,
+    /// No summary is asked for before.
+    pub(super) sum_after: MediaTime,
+    /// Whether the call has had its time or its turns, and ends as soon as nobody speaks.
+    pub(super) must_end: bool,
     pub(super) began: MediaTime,
     /// Answers in a row that were apologies.
     pub(super) excuses: u32,
@@ -96,7 +98,8 @@ impl Agent {
             has_news: false,
             called: BTreeSet::new(),
             summing: None,
-            ending: None,
+            sum_after: MediaTime::ZERO,
+            must_end: false,
             began: now,
             excuses: 0,
             answered: 0,
@@ -132,7 +135,7 @@ impl Agent {
 
     /// When it must be told the time again, if nothing happens before; nothing before it begins and when it is over.
     pub fn due(&self) -> Option<MediaTime> {
-        let leaving = if self.ending.is_some() { LEAVING_MAX } else { Duration::ZERO };
+        let leaving = if self.must_end { LEAVING_MAX } else { Duration::ZERO };
         let limit = self.began + self.persona.limits.call + leaving;
         let summing = self.summing.as_ref().map(Summing::due);
         let orphan = self.orphans.iter().map(|orphan| orphan.until).min();
@@ -226,10 +229,8 @@ impl Agent {
 
     fn expire_limits(&mut self, now: MediaTime) {
         let limit = self.began + self.persona.limits.call;
-        if limit <= now {
-            self.ending.get_or_insert(HangUpWhy::Limit);
-        }
-        if self.ending.is_some() && limit + LEAVING_MAX <= now {
+        self.must_end |= limit <= now;
+        if self.must_end && limit + LEAVING_MAX <= now {
             // Nobody let us finish.
             self.cut(None, Dropped::HungUp, now);
             self.hang_up(HangUpWhy::Limit, now);
@@ -308,7 +309,8 @@ impl Agent {
                 if self.exchange.is_none() && self.waiting.is_none() && !self.typing.is_under_way() {
                     self.publish(Notice::Idle { before });
                     let text = self.persona.idle.nearest(self.language, self.persona.language);
-                    let text = text.unwrap_or_else(|| lines::idle(self.language)).to_owned();
+                    let text = text.unwrap_or_else(|| lines::idle(self.language));
+                    let text = template::fill(text, &self.facts.values);
                     self.say_line(&text, None, now);
                 }
             }
@@ -329,7 +331,8 @@ impl Agent {
     }
 
     pub(super) fn greet(&mut self, now: MediaTime) {
-        let Some(greeting) = self.persona.greeting_in(self.language).map(str::to_owned) else { return };
+        let Some(greeting) = self.persona.greeting_in(self.language) else { return };
+        let greeting = template::fill(greeting, &self.facts.values);
         self.begin(Kind::Greeting, now);
         self.say_text(&greeting, now);
     }
@@ -375,7 +378,7 @@ impl Agent {
     }
 
     fn on_prepare(&mut self, said: &str, tag: Option<&str>, now: MediaTime) {
-        if self.exchange.is_some() || self.waiting.is_some() || self.ending.is_some() || self.typing.is_under_way() {
+        if self.exchange.is_some() || self.waiting.is_some() || self.must_end || self.typing.is_under_way() {
             return;
         }
         let language = language::heard(said, tag, self.language, &self.persona);
@@ -426,8 +429,8 @@ impl Agent {
         if !self.turns.is_quiet() || self.typing.is_under_way() {
             return false;
         }
-        if let Some(why) = self.ending {
-            self.say_goodbye(why, now);
+        if self.must_end {
+            self.say_goodbye(HangUpWhy::Limit, now);
             return true;
         }
         if self.has_news {
@@ -445,12 +448,6 @@ impl Agent {
 
     pub(super) fn publish(&mut self, notice: Notice) {
         self.outputs.push_back(Output::Publish(notice));
-    }
-
-    /// Local time at `now`.
-    pub(super) fn local_time(&self, now: MediaTime) -> DateTime {
-        let passed = SignedDuration::try_from(now.as_duration()).unwrap_or_default();
-        self.facts.began.checked_add(passed).unwrap_or(self.facts.began)
     }
 }
 

@@ -112,7 +112,7 @@ pub enum Notice {
         turn: TurnId,
         /// The model's name for the call.
         call: String,
-        /// Which tool.
+        /// Which tool; `unknown` where it was not offered.
         name: String,
         /// What.
         what: ToolStep,
@@ -189,7 +189,7 @@ pub enum ToolStep {
     GoesOn,
     /// It took too long.
     TimedOut,
-    /// The model wanted the same again under the same name; it was not called again.
+    /// The model wanted the same again under the same name, or more than one round may hold; it was not called.
     Repeated,
     /// A result that nobody waits for (any more).
     Ignored,

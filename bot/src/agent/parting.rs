@@ -74,7 +74,7 @@ impl Agent {
     fn count(&mut self, is_answered: bool) {
         *(if is_answered { &mut self.answered } else { &mut self.dropped }) += 1;
         if self.answered + self.dropped >= self.persona.limits.turns_max {
-            self.ending.get_or_insert(HangUpWhy::Limit);
+            self.must_end = true;
         }
     }
 

@@ -65,7 +65,8 @@ pub(super) fn summary(history: &History, count: usize, language: Language) -> (R
         messages: vec![Message::User(text)],
         tools: Vec::new(),
         max_tokens: SUMMARY_TOKENS_MAX,
-        temperature: Some(0.0),
+        // Some models take none, and then there would be no summary at all.
+        temperature: None,
     };
     (Role::Fast, request)
 }

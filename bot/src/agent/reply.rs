@@ -98,16 +98,15 @@ impl Splitter {
         let before = &self.rest[..at];
         let word = before.rsplit(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default();
         let lower = word.to_lowercase();
-        if ABBREVIATIONS.contains(&lower.as_str())
-            || (word.chars().count() == 1 && word.chars().all(char::is_alphabetic))
-        {
-            return Some(false);
-        }
-        if word.contains('.') && word.split('.').all(|part| part.chars().count() <= 1) {
+        let is_abbreviation = ABBREVIATIONS.contains(&lower.as_str())
+            || (self.is_german && GERMAN_ABBREVIATIONS.contains(&lower.as_str()))
+            || (word.chars().count() == 1 && word.chars().all(char::is_alphabetic));
+        let ends_weakly = WEAK.contains(&lower.as_str());
+        let has_dots = word.contains('.') && word.split('.').all(|part| part.chars().count() <= 1);
+        if is_abbreviation || (has_dots && !ends_weakly) {
             return Some(false);
         }
         let is_ordinal = self.is_german && (1..=2).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_digit());
-        let ends_weakly = WEAK.contains(&lower.as_str());
         if !is_ordinal && !ends_weakly {
             return Some(true);
         }
@@ -136,13 +135,16 @@ const PIECE_CHARS_MAX: usize = 360;
 #[rustfmt::skip]
 const ABBREVIATIONS: &[&str] = &[
     "dr", "prof", "hr", "fr", "nr", "str", "tel", "st", "ca", "bzw", "inkl", "exkl", "evtl", "ggf", "vgl", "sog", "zzgl",
-    "abs", "art", "bd", "dipl", "ing", "geb", "mind", "max", "min", "jan", "feb", "apr", "aug", "sept", "okt", "nov", "dez",
-    "mr", "mrs", "ms", "mt", "ave", "rd", "sr", "jr", "vs", "approx", "vol", "fig", "oct", "dec", "z", "u", "d",
-    "o", "i", "e.g", "i.e", "z.b", "d.h", "u.a", "o.ä",
+    "abs", "bd", "dipl", "ing", "geb", "jan", "feb", "apr", "aug", "sept", "okt", "nov", "dez", "mr", "mrs", "ms", "mt",
+    "ave", "rd", "sr", "jr", "vs", "approx", "vol", "fig", "oct", "dec", "z", "u", "d", "o", "i", "e.g", "i.e", "z.b",
+    "d.h", "u.a", "o.ä",
 ];
 
-/// Their full stop ends a sentence when another begins.
-const WEAK: &[&str] = &["usw", "etc", "uhr", "a.m", "p.m", "u.s", "u.s.a", "u.k"];
+/// The same in German alone: in English they are words and names.
+const GERMAN_ABBREVIATIONS: &[&str] = &["art", "max", "min", "mind"];
+
+/// Their full stop ends a sentence when another begins. "U.S." is none of them: a name often follows it.
+const WEAK: &[&str] = &["usw", "etc", "uhr", "a.m", "p.m"];
 
 /// Words that begin a German sentence after a number, so that the number was none of an ordinal.
 #[rustfmt::skip]
@@ -177,11 +179,15 @@ mod tests {
             ("Obst, z. B. Äpfel. Ja.", vec!["Obst, z. B. Äpfel.", "Ja."]),
             ("Obst, z.B. Äpfel. Ja.", vec!["Obst, z.B. Äpfel.", "Ja."]),
             ("„Ja!“ Gut.", vec!["„Ja!“", "Gut."]),
+            ("Es dauert mind. zehn Minuten. Gut?", vec!["Es dauert mind. zehn Minuten.", "Gut?"]),
         ] {
             assert_eq!(cut(text, Language::GERMAN), pieces, "{text}");
         }
         for (text, pieces) in [
             ("See Dr. Jones at 9 a.m. tomorrow. Fine?", vec!["See Dr. Jones at 9 a.m. tomorrow.", "Fine?"]),
+            ("We open at 9 a.m. Would you like to come?", vec!["We open at 9 a.m.", "Would you like to come?"]),
+            ("Ask the U.S. Embassy. Fine?", vec!["Ask the U.S. Embassy.", "Fine?"]),
+            ("I do not mind. Ask Max. He knows.", vec!["I do not mind.", "Ask Max.", "He knows."]),
             ("It is 3. Next one.", vec!["It is 3.", "Next one."]),
             ("Really?! Yes... I think so.", vec!["Really?!", "Yes...", "I think so."]),
         ] {

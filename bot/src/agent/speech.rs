@@ -18,12 +18,11 @@ use crate::turn;
 
 impl Agent {
     pub(super) fn say_goodbye(&mut self, why: HangUpWhy, now: MediaTime) {
-        let text = self.persona.goodbye.nearest(self.language, self.persona.language);
-        let text = text.unwrap_or_else(|| lines::goodbye(self.language)).to_owned();
+        let text = lines::goodbye(&self.persona, &self.facts, self.language);
         self.say_line(&text, Some(Then::HangUp(why)), now);
     }
 
-    /// Begins a turn that says a text of our own.
+    /// Begins a turn that says a text of our own or of the persona, filled in already.
     pub(super) fn say_line(&mut self, text: &str, then: Option<Then>, now: MediaTime) {
         self.begin(Kind::Line, now);
         self.say_text(text, now);
@@ -32,11 +31,10 @@ impl Agent {
         }
     }
 
-    /// Says a text of the persona, within the turn under way.
+    /// Says a text that is whole, within the turn under way.
     pub(super) fn say_text(&mut self, text: &str, now: MediaTime) {
-        let text = template::fill(text, &self.facts.values);
         let Some(exchange) = &mut self.exchange else { return };
-        let mut pieces = exchange.splitter.push(&text);
+        let mut pieces = exchange.splitter.push(text);
         pieces.extend(exchange.splitter.finish());
         for piece in pieces {
             self.say(piece, false, now);
@@ -145,7 +143,8 @@ impl Agent {
     pub(super) fn bridge_due(&self) -> Option<MediaTime> {
         let exchange = self.exchange.as_ref().filter(|exchange| exchange.waits())?;
         let first = self.persona.turn.filler_after;
-        if first == Duration::ZERO || exchange.bridged >= BRIDGES_MAX || self.turns.is_paused() {
+        let is_full = exchange.bridged >= BRIDGES_MAX || exchange.sentences.len() >= SENTENCES_MAX;
+        if first == Duration::ZERO || is_full || self.turns.is_paused() {
             return None;
         }
         let is_again = exchange.sentences.last().is_some_and(|last| last.is_bridge);
@@ -165,7 +164,8 @@ impl Agent {
         let own =
             running.and_then(|calling| self.facts.tools.iter().find(|offer| offer.spec.name == calling.call.name));
         let own = own.and_then(|offer| offer.filler.in_language(language)).filter(|_| nth == 0);
-        let text = own.unwrap_or_else(|| lines::bridge(nth, language)).to_owned();
+        let own = own.map(|own| template::fill(own, &self.facts.values)).filter(|own| !own.trim().is_empty());
+        let text = own.unwrap_or_else(|| lines::bridge(nth, language).to_owned());
         self.publish(Notice::Bridged { turn, after });
         self.say(text, true, now);
     }

@@ -1,8 +1,8 @@
 //! Texts of a persona with places for what is known of a call.
 //!
 //! `{{name}}` is the value of `name`, `{{name|there}}` the same or `there`; `{{#name}}…{{/name}}` is there only when it
-//! has a value, `{{^name}}…{{/name}}` only when it has none. What a value holds is never read as a template. Whoever
-//! wrote a text that does not fit together hears it as it is written. Pure.
+//! has a value, `{{^name}}…{{/name}}` only when it has none. What a value holds is never read as a template. Nothing is
+//! refused here: a section that is never closed goes to the end of the text, and hides it where it is not shown. Pure.
 
 use std::collections::BTreeMap;
 
@@ -22,15 +22,14 @@ pub(super) fn fill(text: &str, values: &BTreeMap<String, String>) -> String {
         match (tag.chars().next(), tag.get(1..).map(str::trim)) {
             (Some('#'), Some(name)) => open.push((name, value(name).is_some())),
             (Some('^'), Some(name)) => open.push((name, value(name).is_none())),
-            (Some('/'), Some(name)) => {
-                if open.last().is_some_and(|(opened, _)| *opened == name) {
-                    open.pop();
-                }
+            // One that closes nothing is no text either.
+            (Some('/'), name) => {
+                open.pop_if(|(opened, _)| name == Some(*opened));
             }
             _ if is_shown(&open) => {
                 let (name, fallback) =
                     tag.split_once('|').map_or((tag, ""), |(name, fallback)| (name.trim(), fallback));
-                out.push_str(value(name.trim()).unwrap_or(fallback.trim()));
+                out.push_str(value(name.trim()).unwrap_or_else(|| fallback.trim()));
             }
             _ => {}
         }

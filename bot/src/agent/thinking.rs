@@ -11,7 +11,7 @@ use media::time::MediaTime;
 use super::{
     AskId, Notice, Output,
     exchange::{Asking, Exchange, Kind, State, Then},
-    lines,
+    lines, local,
     machine::Agent,
     prompt,
 };
@@ -38,7 +38,7 @@ impl Agent {
     /// Asks for an answer, or for the next round of one.
     pub(super) fn ask(&mut self, now: MediaTime) {
         self.last_ask.0 += 1;
-        let local = self.local_time(now);
+        let local = self.facts.local_time(now);
         let Some(exchange) = &mut self.exchange else { return };
         let said = match exchange.kind {
             Kind::News => Some(NEWS),
@@ -105,7 +105,8 @@ impl Agent {
         if exchange.has_words_now() || exchange.calls_now().next().is_some() {
             return;
         }
-        if why == Stop::Refused {
+        // Who is told news asked for nothing that could be refused.
+        if why == Stop::Refused && exchange.kind != Kind::News {
             self.say(lines::refusal(language).to_owned(), false, now);
         } else if !exchange.has_words() && exchange.then.is_none() {
             self.publish(Notice::Trouble {
@@ -120,8 +121,7 @@ impl Agent {
     pub(super) fn on_ask_failed(&mut self, ask: AskId, why: &str, now: MediaTime) {
         if self.summing.as_ref().is_some_and(|summing| summing.ask == ask) {
             self.summing = None;
-            self.forget();
-            return;
+            return self.forget(now);
         }
         if self.exchange.as_ref().is_some_and(|exchange| exchange.asking.is_some_and(|asking| asking.id == ask)) {
             self.on_no_answer(why, now);
@@ -148,15 +148,22 @@ impl Agent {
         }
     }
 
+    /// Says something in place of the answer that there is not.
     fn apologise(&mut self, now: MediaTime) {
         let nth = self.excuses;
         let Some(exchange) = &mut self.exchange else { return };
         if exchange.then.is_some() {
             return;
         }
+        let language = exchange.language;
+        if exchange.kind == Kind::News {
+            // Nobody said anything that they could say again; what the tool said is known without a model.
+            let beside = exchange.messages();
+            let text = local::news(self.history.messages().chain(&beside), language);
+            return self.say_text(&text, now);
+        }
         exchange.is_excuse = true;
-        let text = lines::excuse(nth, exchange.language);
-        self.say(text.to_owned(), false, now);
+        self.say(lines::excuse(nth, language).to_owned(), false, now);
     }
 
     pub(super) fn expire_asking(&mut self, now: MediaTime) {
@@ -169,7 +176,7 @@ impl Agent {
             && let Some(summing) = self.summing.take()
         {
             self.outputs.push_back(Output::Cancel(summing.ask));
-            self.forget();
+            self.forget(now);
         }
     }
 
@@ -188,13 +195,9 @@ impl Agent {
         if !exchange.has_words() {
             let language = exchange.language;
             let text = match then {
-                Then::HangUp(_) => {
-                    let goodbye = self.persona.goodbye.nearest(language, self.persona.language);
-                    goodbye.unwrap_or_else(|| lines::goodbye(language))
-                }
-                Then::Transfer { .. } | Then::HandOver { .. } => lines::passing_on(language),
+                Then::HangUp(_) => lines::goodbye(&self.persona, &self.facts, language),
+                Then::Transfer { .. } | Then::HandOver { .. } => lines::passing_on(language).to_owned(),
             };
-            let text = text.to_owned();
             self.say(text, false, now);
         }
         true
@@ -202,7 +205,8 @@ impl Agent {
 
     /// Has what lies too far back summed up, when there is too much of it and nothing else to do.
     pub(super) fn sum_up(&mut self, now: MediaTime) {
-        if self.summing.is_some() || self.exchange.is_some() || self.history.tokens() < WINDOW_TOKENS {
+        let is_busy = self.summing.is_some() || self.exchange.is_some();
+        if is_busy || now < self.sum_after || self.history.tokens() < WINDOW_TOKENS {
             return;
         }
         let messages = self.history.too_old(KEPT_TOKENS);
@@ -228,7 +232,7 @@ impl Agent {
                 let Some(Summing { messages, since, text, .. }) = self.summing.take() else { return };
                 let text = text.trim();
                 if text.is_empty() {
-                    return self.forget();
+                    return self.forget(now);
                 }
                 self.history.forget(messages, Some(text.to_owned()));
                 self.publish(Notice::Summarised { messages, after: now.since(since) });
@@ -236,14 +240,17 @@ impl Agent {
         }
     }
 
-    /// Nobody sums up: what is far too much is forgotten.
-    fn forget(&mut self) {
+    /// Nobody sums up: they are left alone for a while, and what is far too much is forgotten.
+    fn forget(&mut self, now: MediaTime) {
+        self.sum_after = now + SUMMARY_AGAIN;
         if self.history.tokens() < FULL_TOKENS {
             return;
         }
         let messages = self.history.too_old(WINDOW_TOKENS);
-        self.history.forget(messages, None);
-        self.publish(Notice::Forgotten { messages });
+        if messages > 0 {
+            self.history.forget(messages, None);
+            self.publish(Notice::Forgotten { messages });
+        }
     }
 }
 
@@ -262,6 +269,9 @@ const FULL_TOKENS: usize = 6_000;
 
 /// A summary is waited for so long. Nobody hears of it meanwhile.
 const SUMMARY_MAX: Duration = Duration::from_secs(20);
+
+/// A model that gave no summary gives none a moment later, and each try costs the whole of what is to be summed up.
+const SUMMARY_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is kept of a summary: it is read with every question.
 const SUMMARY_CHARS_MAX: usize = 1_500;

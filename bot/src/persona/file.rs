@@ -7,10 +7,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 use toml::Spanned;
-use tts::voice::Language;
+use tts::voice::{Language, choose};
 
 use super::{Fact, Limits, Models, PerLanguage, Persona, ToolRule, TurnSettings, language_of};
-use crate::tools::{Approval, BuiltIn};
+use crate::tools::{Approval, BuiltIn, config::TIMEOUT_MS_MAX};
 
 /// Why a persona is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +62,7 @@ struct File {
     title: String,
     language: Option<Tag>,
     languages: Vec<Tag>,
-    voice: PerLanguage,
+    voice: Option<Spanned<PerLanguage>>,
     tone: String,
     greeting: PerLanguage,
     goodbye: PerLanguage,
@@ -85,7 +85,7 @@ impl Default for File {
             title: String::new(),
             language: None,
             languages: Vec::new(),
-            voice: PerLanguage::default(),
+            voice: None,
             tone: String::new(),
             greeting: PerLanguage::default(),
             goodbye: PerLanguage::default(),
@@ -112,6 +112,11 @@ impl File {
             return Err((tools_at, format!("{wrong:?} is no name of a tool, nor the beginning of one with a *")));
         }
         let (transfer_at, transfer) = self.transfer.map_or((0, BTreeMap::new()), taken_apart);
+        let (voice_at, voice) = self.voice.map_or_else(|| (0, PerLanguage::default()), taken_apart);
+        let unknown = |language| choose(voice.in_language(language), None).warning;
+        if let Some(wrong) = voice.languages().find_map(unknown) {
+            return Err((voice_at, format!("voice: {wrong}; man, woman, or a name that telephone applications use")));
+        }
         let (hand_over_at, hand_over) = self.hand_over.map_or((0, Vec::new()), taken_apart);
         let is_line = |text: &str| !text.trim().is_empty() && !text.chars().any(char::is_control);
         if !transfer.iter().all(|(name, to)| is_line(name) && is_line(to)) {
@@ -137,7 +142,7 @@ impl File {
             title: if self.title.is_empty() { name.to_owned() } else { self.title },
             language,
             languages,
-            voice: self.voice,
+            voice,
             tone: self.tone,
             greeting: self.greeting,
             goodbye: self.goodbye,
@@ -203,6 +208,31 @@ impl<'de> Deserialize<'de> for Millis {
     }
 }
 
+/// How long a tool is waited for, in milliseconds.
+#[derive(Clone, Copy)]
+struct ToolMillis(Duration);
+
+impl<'de> Deserialize<'de> for ToolMillis {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let ms = u64::deserialize(deserializer)?;
+        if !(1..=TIMEOUT_MS_MAX).contains(&ms) {
+            return Err(D::Error::custom(format!("from 1 to {TIMEOUT_MS_MAX} ms")));
+        }
+        Ok(Self(Duration::from_millis(ms)))
+    }
+}
+
+/// A count of what cannot be done without.
+#[derive(Clone, Copy)]
+struct AtLeastOne<T>(T);
+
+impl<'de, T: Deserialize<'de> + Default + PartialEq> Deserialize<'de> for AtLeastOne<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let count = T::deserialize(deserializer)?;
+        if count == T::default() { Err(D::Error::custom("at least 1")) } else { Ok(Self(count)) }
+    }
+}
+
 /// A share, in 0..=1.
 #[derive(Clone, Copy)]
 struct Share(f32);
@@ -258,7 +288,7 @@ impl From<FactOfFile> for Fact {
 struct Rule {
     approval: Option<Approval>,
     calls_max: Option<u32>,
-    timeout_ms: Option<Millis>,
+    timeout_ms: Option<ToolMillis>,
     cancellable: Option<bool>,
     filler: PerLanguage,
 }
@@ -278,12 +308,12 @@ impl From<Rule> for ToolRule {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct LimitsOfFile {
-    call_minutes: Option<u32>,
-    turns_max: Option<u32>,
+    call_minutes: Option<AtLeastOne<u32>>,
+    turns_max: Option<AtLeastOne<u32>>,
     tool_calls_max: Option<u32>,
-    tools_at_once: Option<usize>,
+    tools_at_once: Option<AtLeastOne<usize>>,
     tool_rounds_max: Option<u32>,
-    answer_tokens_max: Option<u32>,
+    answer_tokens_max: Option<AtLeastOne<u32>>,
     tokens_max: Option<u64>,
     cost_max: Option<Cost>,
 }
@@ -292,12 +322,12 @@ impl From<LimitsOfFile> for Limits {
     fn from(file: LimitsOfFile) -> Self {
         let usual = Self::default();
         Self {
-            call: file.call_minutes.map_or(usual.call, |minutes| Duration::from_secs(60 * u64::from(minutes))),
-            turns_max: file.turns_max.unwrap_or(usual.turns_max),
+            call: file.call_minutes.map_or(usual.call, |minutes| Duration::from_secs(60 * u64::from(minutes.0))),
+            turns_max: file.turns_max.map_or(usual.turns_max, |turns| turns.0),
             tool_calls_max: file.tool_calls_max.unwrap_or(usual.tool_calls_max),
-            tools_at_once: file.tools_at_once.unwrap_or(usual.tools_at_once),
+            tools_at_once: file.tools_at_once.map_or(usual.tools_at_once, |tools| tools.0),
             tool_rounds_max: file.tool_rounds_max.unwrap_or(usual.tool_rounds_max),
-            answer_tokens_max: file.answer_tokens_max.unwrap_or(usual.answer_tokens_max),
+            answer_tokens_max: file.answer_tokens_max.map_or(usual.answer_tokens_max, |tokens| tokens.0),
             tokens_max: file.tokens_max,
             cost_max: file.cost_max.map(|cost| cost.0),
         }
@@ -369,7 +399,7 @@ const NAME_CHARS_MAX: usize = 64;
 
 /// The largest file: instructions of forty pages. What is longer is no persona but a library, and costs a model
 /// seconds on every turn.
-const FILE_BYTES_MAX: usize = 128 * 1_024;
+pub const FILE_BYTES_MAX: usize = 128 * 1_024;
 
 /// The longest that anything in a turn may wait: a caller has hung up by then.
 const MILLIS_MAX: u64 = 60_000;

@@ -42,11 +42,6 @@ impl PerLanguage {
     pub fn languages(&self) -> impl Iterator<Item = Language> {
         self.each.keys().copied()
     }
-
-    /// All its texts.
-    pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.any.iter().chain(self.each.values()).map(String::as_str)
-    }
 }
 
 impl FromIterator<(Language, String)> for PerLanguage {

@@ -44,12 +44,21 @@ fn the_examples_are_what_they_say() {
     assert_eq!(appointments.turn.interrupt_words, 3);
     assert_eq!(appointments.turn.wait, TurnSettings::default().wait);
     assert_eq!(appointments.models.temperature_milli, Some(200));
-    // Both know somebody to hand over to, and all that they say is in both languages.
+    // Both greet and say good-bye in both languages.
     for persona in [office, appointments] {
         for text in [&persona.greeting, &persona.goodbye] {
             assert!(text.in_language(Language::GERMAN).is_some() && text.in_language(Language::ENGLISH_US).is_some());
         }
     }
+}
+
+#[test]
+fn the_persona_of_the_handbook_is_one() {
+    let handbook = include_str!("../../../docs/agent.md");
+    let block = handbook.split("```toml\n").nth(2).unwrap().split("```").next().unwrap();
+    let persona = Persona::parse("office", block).unwrap();
+    assert_eq!((persona.title.as_str(), persona.language), ("Office of Dr. Jones", Language::ENGLISH_US));
+    assert!(persona.may_use("crm__find") && persona.transfer.contains_key("reception"));
 }
 
 #[test]
@@ -70,6 +79,12 @@ fn what_is_wrong_is_said_with_its_line() {
         ("[greeting]\nde = \"Hallo\"\nde = \"Hallo\"", "p.toml:3: duplicate key"),
         ("title = \"A\"\n[turn]\nwait_ms = 90000", "p.toml:3: at most 60000 ms"),
         ("[turn]\nsure = 1.5", "p.toml:2: from 0 to 1"),
+        ("[limits]\n\ncall_minutes = 0", "p.toml:3: at least 1"),
+        ("[limits]\nturns_max = 0", "p.toml:2: at least 1"),
+        ("[limits]\ntools_at_once = 0", "p.toml:2: at least 1"),
+        ("[limits]\nanswer_tokens_max = 0", "p.toml:2: at least 1"),
+        ("tools = [\"book\"]\n[tool.book]\ntimeout_ms = 0", "p.toml:3: from 1 to 53000 ms"),
+        ("tools = [\"book\"]\n[tool.book]\ntimeout_ms = 53001", "p.toml:3: from 1 to 53000 ms"),
         ("[models]\ntemperature = 3", "p.toml:2: from 0 to 2"),
         ("[limits]\ncost_max = nan", "p.toml:2: an amount of 0 or more"),
         ("\ntools = [\"a b\"]", "p.toml:2: \"a b\" is no name of a tool"),

@@ -156,7 +156,8 @@ impl Turns {
 
     fn on_ears(&mut self, event: &Event, now: MediaTime) {
         let changed = self.said.hear(event);
-        let has_word = matches!(event, Event::Partial { words, .. } if !words.is_empty());
+        // Revisions go on while nothing is said: a new word says that somebody speaks, the same once more does not.
+        let has_word = changed && matches!(event, Event::Partial { words, .. } if !words.is_empty());
         if self.gave_up && has_word {
             self.gave_up = false;
             self.caller = Caller::Speaking { since: now };

@@ -82,12 +82,13 @@ impl Said {
         self.language.clone()
     }
 
-    /// Takes all words away; an utterance that is still heard stays open.
+    /// Takes all words away, and their language; an utterance that is still heard stays open.
     pub(super) fn take(&mut self) -> String {
         let text = self.text();
         self.remember_taken();
         self.settled.clear();
         self.partial.clear();
+        self.language = None;
         text
     }
 

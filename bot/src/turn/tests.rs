@@ -185,7 +185,9 @@ fn words_over_the_agent_interrupt_it_and_become_a_turn() {
 
 #[test]
 fn listening_coughs_echoes_and_short_words_let_the_agent_go_on() {
-    let cases: [(&[(&str, u64)], &[&str]); 5] = [
+    /// What was said until when, and what comes of it.
+    type Case = (&'static [(&'static str, u64)], &'static [&'static str]);
+    let cases: [Case; 5] = [
         // A sign of listening: decided within 300 ms, and not taken when it is over.
         (&[("mhm", 1_200)], &["1000 pause", "1300 resume Backchannel", "1700 not taken \"mhm\" Backchannel"]),
         // A cough is held until it is over.
@@ -314,4 +316,30 @@ fn a_caller_who_was_cut_off_is_waited_for_longer_the_next_time() {
     call.run(12_000);
     let after = wait(&mut call, 13_000);
     assert!(after > before, "{before} {after}");
+}
+
+#[test]
+fn the_words_of_a_voice_that_was_given_up_are_no_sign_of_it_when_they_come_once_more() {
+    let mut call = Call::new(quiet());
+    call.speaks(64);
+    call.partial("Und dann", 500);
+    assert_eq!(call.run(125_000), ["60000 ended \"Und dann\" TooLong"]);
+    call.partial("Und dann", 130_000);
+    assert!(call.run(131_000).is_empty() && call.turns.is_quiet());
+    call.partial("Und dann noch etwas", 132_000);
+    assert!(!call.turns.is_quiet());
+}
+
+#[test]
+fn a_turn_without_a_language_has_not_that_of_the_turn_before() {
+    let mut said = said::Said::default();
+    let hear = |said: &mut said::Said, utterance: u64, language: Option<&str>| {
+        let (utterance, span, language) = (UtteranceId(utterance), Span::default(), language.map(str::to_owned));
+        said.hear(&Event::Final { utterance, words: words("Ja."), span, cut: Cut::Pause, language });
+    };
+    hear(&mut said, 1, Some("de"));
+    assert_eq!(said.language().as_deref(), Some("de"));
+    said.take();
+    hear(&mut said, 2, None);
+    assert_eq!((said.text().as_str(), said.language()), ("Ja.", None));
 }

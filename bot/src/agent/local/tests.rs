@@ -112,3 +112,25 @@ fn a_summary_is_made_of_what_callers_said() {
     let deltas = local.answer(Role::Fast, &request, Language::GERMAN, MediaTime::ZERO);
     assert_eq!(deltas[0], Delta::Text("Caller: Ich heiße Weber.\n".to_owned()));
 }
+
+#[test]
+fn a_summary_of_a_line_that_is_too_long_is_its_beginning() {
+    let said = format!("Caller: {}", "ä".repeat(1_000));
+    let summed = summary(&said);
+    assert!(said.starts_with(&summed) && summed.len() <= SUMMARY_BYTES_MAX && summed.len() > SUMMARY_BYTES_MAX - 4);
+    assert_eq!(summary(&format!("Caller: Weber.\n{said}")).lines().count(), 2);
+}
+
+#[test]
+fn the_good_bye_is_the_personas_filled_in() {
+    let mut local = local();
+    local.facts.values.insert("name".to_owned(), "Anna".to_owned());
+    for (own, said) in [
+        (PerLanguage::any("Tschüss, {{name}}!"), "Tschüss, Anna!"),
+        (PerLanguage::any("{{nobody}}"), "Auf Wiederhören!"),
+        (PerLanguage::default(), "Auf Wiederhören!"),
+    ] {
+        Arc::make_mut(&mut local.persona).goodbye = own;
+        assert_eq!(ask(&mut local, "Tschüss!", &[], Language::GERMAN).0, said);
+    }
+}

@@ -18,10 +18,6 @@ pub(super) fn welcome(language: Language) -> &'static str {
     }
 }
 
-pub(super) fn goodbye(language: Language) -> &'static str {
-    if is_german(language) { "Auf Wiederhören!" } else { "Good-bye!" }
-}
-
 pub(super) fn cancelled(language: Language) -> &'static str {
     if is_german(language) {
         "In Ordnung. Was kann ich sonst für Sie tun?"
@@ -149,8 +145,8 @@ pub(super) fn result(tool: Option<BuiltIn>, content: &str, is_error: bool, langu
             if is_german { "Kann ich sonst noch etwas tun?" } else { "Anything else?" }.to_owned()
         }
         Some(BuiltIn::Remind) => if is_german { "Ich erinnere Sie daran." } else { "I will remind you." }.to_owned(),
-        Some(_) => if is_german { "Erledigt." } else { "Done." }.to_owned(),
-        None => content.chars().take(RESULT_CHARS_MAX).collect(),
+        None if !content.trim().is_empty() => content.chars().take(RESULT_CHARS_MAX).collect(),
+        Some(_) | None => if is_german { "Erledigt." } else { "Done." }.to_owned(),
     }
 }
 

@@ -82,6 +82,70 @@ fn what_is_not_safe_to_cancel_goes_on_and_its_result_is_told_once_nobody_speaks(
     assert_eq!(world.log(), ["say Der Termin ist gebucht."]);
 }
 
+/// A call that goes on although the caller interrupted, and their next question.
+fn interrupted_with_a_call() -> World {
+    let mut world = asked_with_a_call("book");
+    world.begins();
+    world.speaks();
+    world.partial("Übrigens, wie ist die Adresse");
+    world.settles("Übrigens, wie ist die Adresse?");
+    world.stops();
+    world.pass(900);
+    world.answers("Hauptstraße 1.");
+    world.hear_all();
+    world.log();
+    world
+}
+
+#[test]
+fn news_that_no_model_tells_are_told_by_rules() {
+    let fails: [fn(&mut World); 3] = [
+        |world| {
+            let ask = world.last_ask();
+            world.tell(Input::AskFailed { ask, why: llm::Trouble::NoModel });
+        },
+        |world| world.done(Stop::End),
+        |world| world.done(Stop::Refused),
+    ];
+    for fail in fails {
+        for (outcome, said) in [
+            (Outcome::done("Gebucht für Dienstag um neun."), "say Gebucht für Dienstag um neun."),
+            (Outcome::done(""), "say Erledigt."),
+            (Outcome::failed("503"), "say Das hat leider nicht geklappt."),
+        ] {
+            let mut world = interrupted_with_a_call();
+            world.tool("c1", outcome);
+            assert_eq!(world.log(), ["ask Primary"]);
+            fail(&mut world);
+            assert_eq!(world.log(), [said]);
+            world.hear_all();
+            world.pass(5_000);
+            assert!(world.log().is_empty(), "it is told once");
+        }
+    }
+}
+
+#[test]
+fn a_result_whose_call_is_forgotten_is_no_news() {
+    let mut world = interrupted_with_a_call();
+    world.agent.history.forget(usize::MAX, None);
+    world.tool("c1", Outcome::done("gebucht"));
+    assert!(world.log().is_empty());
+}
+
+#[test]
+fn a_tool_that_was_not_offered_is_unknown_to_whoever_looks_on() {
+    let mut world = World::greeted();
+    world.says("Haben Sie am Dienstag etwas frei?");
+    world.calls("c1", "Frau Weber");
+    world.tool("c1", Outcome::failed("There is no such tool."));
+    let name = |notice: &Notice| match notice {
+        Notice::Tool { name, .. } => Some(name.clone()),
+        _ => None,
+    };
+    assert_eq!(world.notices.iter().filter_map(name).collect::<Vec<_>>(), ["unknown", "unknown"]);
+}
+
 #[test]
 fn a_tool_that_never_answers_is_given_up() {
     let mut world = asked_with_a_call("look_up");

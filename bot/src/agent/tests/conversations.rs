@@ -153,21 +153,22 @@ fn a_slow_model_is_bridged_and_a_silent_one_apologised_for_within_five_seconds()
 fn every_way_in_which_a_model_fails_is_answered() {
     let trouble = || llm::Trouble::NoModel;
     type Fails = fn(&mut World, AskId);
-    let ways: [(&str, Fails); 5] = [
-        ("it fails", |world, ask| world.tell(Input::AskFailed { ask, why: llm::Trouble::NoModel })),
-        ("it says nothing", |world, _| world.done(Stop::End)),
-        ("it claims calls and makes none", |world, _| world.done(Stop::Calls)),
-        ("it writes only marks", |world, _| world.answers("** \n👍")),
-        ("it refuses", |world, _| world.done(Stop::Refused)),
+    let excuse = "say Entschuldigung, das hat gerade nicht geklappt. Können Sie das bitte noch einmal sagen?";
+    let refusal = "say Dabei kann ich leider nicht helfen. Kann ich sonst etwas für Sie tun?";
+    let ways: [(&str, Fails, &str); 5] = [
+        ("it fails", |world, ask| world.tell(Input::AskFailed { ask, why: llm::Trouble::NoModel }), excuse),
+        ("it says nothing", |world, _| world.done(Stop::End), excuse),
+        ("it claims calls and makes none", |world, _| world.done(Stop::Calls), excuse),
+        ("it writes only marks", |world, _| world.answers("** \n👍"), excuse),
+        ("it refuses", |world, _| world.done(Stop::Refused), refusal),
     ];
-    for (why, fail) in ways {
+    for (why, fail, line) in ways {
         let mut world = World::greeted();
         world.says("Wie ist das Wetter?");
         world.log();
         let ask = world.last_ask();
         fail(&mut world, ask);
-        let log = world.log();
-        assert!(log.len() == 1 && log[0].starts_with("say "), "{why}: {log:?}");
+        assert_eq!(world.log(), [line], "{why}");
         world.hear_all();
         assert_eq!((world.agent.answered, world.agent.dropped), (1, 0), "{why}");
     }
@@ -183,6 +184,54 @@ fn every_way_in_which_a_model_fails_is_answered() {
 }
 
 #[test]
+fn a_model_that_writes_at_a_long_call_is_waited_for_and_not_for_ever() {
+    let mut world = World::greeted();
+    world.says("Bitte buchen Sie den Dienstag.");
+    world.said(Delta::Text("Ich trage das ein. ".to_owned()));
+    world.hear_all();
+    world.log();
+    world.pass(9_900);
+    assert_eq!(world.log(), ["say Einen Moment, bitte."]);
+    world.pass(200);
+    assert_eq!(world.log(), ["cancel"]);
+}
+
+#[test]
+fn a_good_bye_and_a_filler_are_filled_in_once_wherever_they_are_said() {
+    let greeted = || {
+        let mut persona = persona();
+        persona.goodbye = PerLanguage::any("Tschüss, {{name}}!");
+        let mut world = World::new(persona);
+        let facts = Arc::make_mut(&mut world.agent.facts);
+        // What a value holds is no template.
+        facts.values.insert("name".to_owned(), "{{caller}}".to_owned());
+        facts.tools[0].filler = PerLanguage::any("Einen Moment, {{name}}.");
+        world.tell(Input::Begin);
+        world.hear_all();
+        world.log();
+        world
+    };
+    let mut world = greeted();
+    world.says("Das war alles.");
+    world.calls("c1", "hang_up");
+    world.tell(Input::Granted { call: "c1".to_owned(), action: tools::Action::HangUp { why: String::new() } });
+    assert_eq!(world.log(), ["ask Primary", "call hang_up", "say Tschüss, {{caller}}!"]);
+    let mut world = greeted();
+    for _ in 0..2 {
+        world.pass(12_000);
+        world.hear_all();
+    }
+    world.log();
+    world.pass(12_000);
+    assert_eq!(world.log(), ["say Tschüss, {{caller}}!"]);
+    let mut world = greeted();
+    world.says("Haben Sie am Dienstag etwas frei?");
+    world.calls("c1", "look_up");
+    world.pass(900);
+    assert_eq!(world.log(), ["ask Primary", "call look_up", "say Einen Moment, {{caller}}."]);
+}
+
+#[test]
 fn an_endless_answer_ends() {
     let mut world = World::greeted();
     world.says("Erzähl mir was.");
@@ -191,7 +240,7 @@ fn an_endless_answer_ends() {
         world.tell(Input::Said { ask, delta: Delta::Text("Und so ging es immer weiter. ".to_owned()) });
     }
     assert!(world.log().contains(&"cancel".to_owned()));
-    assert!(world.voice.len() <= 300);
+    assert!(world.voice.len() <= 100);
     world.hear_all();
     assert_eq!(world.agent.answered, 1);
 }
@@ -314,6 +363,41 @@ fn what_lies_too_far_back_becomes_a_summary() {
 }
 
 #[test]
+fn a_summary_that_fails_or_is_empty_is_asked_for_again_after_a_minute_and_not_before() {
+    let fails: [fn(&mut World); 2] = [
+        |world| {
+            let ask = world.last_ask();
+            world.tell(Input::AskFailed { ask, why: llm::Trouble::NoModel });
+        },
+        |world| world.done(Stop::End),
+    ];
+    let summaries =
+        |world: &World| world.asked.iter().filter(|(_, request)| request.system.starts_with("Sum up")).count();
+    let round = |world: &mut World, said: &str| {
+        world.says(said);
+        world.answers("Das ist ja eine schöne Geschichte.");
+        world.hear_all();
+    };
+    let long = "Ich erzähle Ihnen eine lange Geschichte von einem Hund und einer Katze. ".repeat(8);
+    for fail in fails {
+        let mut world = World::greeted();
+        while summaries(&world) == 0 {
+            round(&mut world, &long);
+            assert!(world.asked.len() < 60, "nothing was ever summed up");
+        }
+        fail(&mut world);
+        let again = world.now + Duration::from_secs(60);
+        while world.now + Duration::from_secs(2) < again {
+            round(&mut world, "Und wie ging es dann weiter?");
+            assert_eq!(summaries(&world), 1, "at {}", world.now);
+        }
+        world.pass(2_000);
+        round(&mut world, "Und wie ging es dann weiter?");
+        assert_eq!(summaries(&world), 2);
+    }
+}
+
+#[test]
 fn a_call_that_has_lasted_long_enough_is_ended_politely() {
     let mut persona = persona();
     persona.limits.call = Duration::from_secs(20);
@@ -363,6 +447,8 @@ fn no_words_show_in_debug() {
     let output = Output::Speak { turn, sentence: 1, text: secret.to_owned(), language };
     let notice = Output::Publish(Notice::BotSpoke { turn, heard: secret.into(), language, took: Duration::ZERO });
     let key = Input::Key(Key::from_char('7').unwrap());
-    let shown = format!("{input:?} {output:?} {notice:?} {key:?}");
+    let call = Call { id: secret.to_owned(), name: secret.to_owned(), arguments: secret.to_owned() };
+    let call = Output::Call { call, turn, is_offered: false };
+    let shown = format!("{input:?} {output:?} {notice:?} {key:?} {call:?}");
     assert!(!shown.contains(secret) && !shown.contains('7'), "{shown}");
 }

@@ -189,6 +189,7 @@ impl Node {
         panic!("never ends by itself after {:?}", node.path);
     }
 
+    /// Summaries are outside the walk, and so is what decides of them: its conversations are too short for one.
     fn print(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         let (agent, now) = (&self.agent, self.now);
@@ -196,8 +197,7 @@ impl Node {
         agent.turns.print(now).hash(&mut hasher);
         agent.phase.hash(&mut hasher);
         (until(agent.typing.due()), agent.typing.is_under_way(), agent.waiting.is_some()).hash(&mut hasher);
-        (agent.has_news, agent.ending.is_some(), agent.excuses.min(1), agent.history.ends_in_question())
-            .hash(&mut hasher);
+        (agent.has_news, agent.must_end, agent.excuses.min(1), agent.history.ends_in_question()).hash(&mut hasher);
         for orphan in &agent.orphans {
             until(Some(orphan.until)).hash(&mut hasher);
         }

@@ -151,7 +151,7 @@ impl Referee {
                 self.is_paused = false;
                 self.hears_no_more(*turn);
             }
-            Output::Call { call, turn } => {
+            Output::Call { call, turn, .. } => {
                 if is_dead(*turn) || self.is_paused || !self.called.insert(call.id.clone()) {
                     return broken("called for a dead turn, twice, or while somebody spoke");
                 }
@@ -211,7 +211,7 @@ fn the_referee_sees_a_broken_promise() {
         let (heard, language, took) = (String::new().into(), Language::GERMAN, Duration::ZERO);
         Output::Publish(Notice::BotSpoke { turn, heard, language, took })
     };
-    let called = |id| Output::Call { call: call(id), turn: TurnId(9) };
+    let called = |id| Output::Call { call: call(id), turn: TurnId(9), is_offered: true };
     let thrown_away = Output::Publish(Notice::ThrownAway { turn: TurnId(5), after: Duration::ZERO });
     let broken: [Vec<Output>; 9] = [
         vec![Output::Hush(TurnId(2)), speak(TurnId(1))],
