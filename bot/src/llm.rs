@@ -79,8 +79,8 @@ pub enum Message {
 /// A call of a tool, as the model wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Call {
-    /// The model's name for this call; never empty, and unlike that of every other call of the process's models
-    /// unless a vendor repeats itself.
+    /// Our name for this call, not the vendor's: nine digits at least, unlike that of every other call of the process's
+    /// models.
     pub id: String,
     /// Which tool.
     pub name: String,

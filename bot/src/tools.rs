@@ -50,15 +50,6 @@ impl Outcome {
     }
 }
 
-/// Who carries a tool out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The agent itself.
-    BuiltIn(BuiltIn),
-    /// Somebody else, through [`run::Outside`].
-    Outside,
-}
-
 /// Whether a tool may be called when the model wants it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Call, Done, Request, Stop, Trouble, Usage,
+    Done, Request, Stop, Trouble, Usage,
     history::{self, Turn},
     provider::Provider,
     sse,
@@ -69,7 +69,7 @@ fn messages(request: &Request) -> Value {
                 // Blank text is refused, and so is white space at the very end.
                 let said = Some(words.trim_end()).filter(|words| !words.is_empty()).map(text);
                 let called = calls.iter().map(|called| {
-                    json!({ "type": "tool_use", "id": called.call.id, "name": called.call.name,
+                    json!({ "type": "tool_use", "id": called.call.id, "name": called.name(),
                             "input": called.arguments })
                 });
                 add(Side::Assistant, said.into_iter().chain(called).collect());
@@ -124,7 +124,6 @@ pub(super) struct Reader {
 
 #[derive(Debug)]
 struct Building {
-    id: String,
     name: String,
     /// What the block began with; only where nothing follows it.
     input: Value,
@@ -206,15 +205,15 @@ impl Reader {
                 if self.calls.len() == CALLS_MAX {
                     return Err(self.too_long(CALLS_MAX, "calls"));
                 }
-                let (Some(id), Some(name)) = (filled(block.id), filled(block.name)) else {
+                let Some(name) = filled(block.name) else {
                     let what = "a call without a name";
                     return Err(Trouble::Garbled { provider: self.provider.clone(), what });
                 };
                 let input = block.input.unwrap_or_else(|| Value::Object(Map::new()));
-                self.calls.insert(index, Building { id, name, input, json: String::new() });
-                out.push(Piece::Calling);
+                out.push(Piece::Calling(name.len()));
+                self.calls.insert(index, Building { name, input, json: String::new() });
             }
-            _ => out.push(Piece::Thinking),
+            _ => out.push(Piece::Thinking(0)),
         }
         Ok(())
     }
@@ -225,13 +224,14 @@ impl Reader {
             "input_json_delta" => {
                 // A piece of a block that is no call of ours, such as a tool that the vendor runs itself.
                 let Some(call) = self.calls.get_mut(&index) else { return Ok(()) };
-                call.json.push_str(delta.partial_json.as_deref().unwrap_or_default());
-                if call.json.len() + call.name.len() + call.id.len() > CALL_BYTES_MAX {
+                let json = delta.partial_json.unwrap_or_default();
+                call.json.push_str(&json);
+                if call.json.len() + call.name.len() > CALL_BYTES_MAX {
                     return Err(self.too_long(CALL_BYTES_MAX, "bytes of one call"));
                 }
-                out.push(Piece::Calling);
+                out.push(Piece::Calling(json.len()));
             }
-            "thinking_delta" => out.push(Piece::Thinking),
+            "thinking_delta" => out.push(Piece::Thinking(delta.thinking.unwrap_or_default().len())),
             _ => {}
         }
         Ok(())
@@ -255,7 +255,7 @@ impl Reader {
             if stop == Stop::Length && serde_json::from_str::<serde::de::IgnoredAny>(&arguments).is_err() {
                 continue;
             }
-            out.push(Piece::Call(Call { id: call.id, name: call.name, arguments }));
+            out.push(Piece::Call { name: call.name, arguments });
         }
         self.stop = Some(stop);
     }
@@ -293,7 +293,6 @@ struct Block {
     #[serde(rename = "type")]
     kind: String,
     text: Option<String>,
-    id: Option<String>,
     name: Option<String>,
     input: Option<Value>,
 }
@@ -303,6 +302,7 @@ struct Added {
     #[serde(rename = "type")]
     kind: String,
     text: Option<String>,
+    thinking: Option<String>,
     partial_json: Option<String>,
 }
 

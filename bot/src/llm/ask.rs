@@ -94,8 +94,6 @@ pub(super) struct Asking<O> {
     pub(super) request: Request,
     pub(super) purse: Purse,
     pub(super) asked_at: Instant,
-    /// Unlike every other question's.
-    pub(super) tag: u64,
     pub(super) told: mpsc::Sender<Result<Delta, Trouble>>,
     pub(super) timing: Arc<Mutex<Timing>>,
 }
@@ -174,7 +172,7 @@ where
     /// Asks a provider and waits for its first word or call.
     async fn begin(&self, provider: usize) -> Result<Coming, Trouble> {
         let asked = &self.shared.providers[provider];
-        let charge = self.purse.open(&self.request, asked.price)?;
+        let mut charge = self.purse.open(&self.request, asked.price)?;
         let request = Request { max_tokens: charge.output_tokens(), ..self.request.clone() };
         let mut body = match (self.open)(provider, request).await {
             Ok(body) => body,
@@ -183,13 +181,15 @@ where
                 return Err(trouble);
             }
         };
-        let mut stream = Stream::new(asked.kind, asked.name.clone(), self.tag);
+        let mut stream = Stream::new(asked.kind, asked.name.clone());
         let mut deltas = Vec::new();
         while !stream.has_begun() && !stream.is_done() {
             match body.next().await {
                 Some(bytes) => stream.push(&bytes?, &mut deltas)?,
                 None => stream.end(&mut deltas)?,
             }
+            // Who is overtaken while it thinks is paid for its thoughts.
+            charge.wrote(stream.written_bytes());
         }
         Ok(Coming { body, stream, deltas, charge: Some(charge) })
     }
@@ -216,7 +216,7 @@ where
         let mut result = Ok(());
         loop {
             if let Some(charge) = &mut answer.charge {
-                charge.wrote(answer.stream.text_bytes());
+                charge.wrote(answer.stream.written_bytes());
             }
             for delta in answer.deltas.drain(..) {
                 let delta = match delta {
@@ -285,12 +285,17 @@ enum Carried {
 }
 
 impl Coming {
-    /// Reads until the answer has moved on: what only keeps the line open is passed over.
+    /// Reads until the answer has moved on: what only keeps the line open is passed over, but while a call is written.
     async fn moves_on(&mut self) -> Result<(), Trouble> {
         let (steps, had_stopped) = (self.stream.steps(), self.stream.has_stopped());
         while (self.stream.steps(), self.stream.has_stopped()) == (steps, had_stopped) && !self.stream.is_done() {
             match self.body.next().await {
-                Some(Ok(bytes)) => self.stream.push(&bytes, &mut self.deltas)?,
+                Some(Ok(bytes)) => {
+                    self.stream.push(&bytes, &mut self.deltas)?;
+                    if self.stream.is_calling() && !bytes.is_empty() {
+                        return Ok(());
+                    }
+                }
                 // The model had stopped; how the connection ends is no matter.
                 Some(Err(_)) if self.stream.has_stopped() => self.stream.end(&mut self.deltas)?,
                 Some(Err(trouble)) => return Err(trouble),

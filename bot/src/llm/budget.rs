@@ -133,7 +133,7 @@ impl Charge {
         self.output_tokens
     }
 
-    /// So many bytes of words came so far.
+    /// So many bytes of words, calls and thoughts came so far.
     pub(super) fn wrote(&mut self, bytes: usize) {
         self.booked.output_tokens = tokens(bytes);
     }

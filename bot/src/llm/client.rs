@@ -7,10 +7,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -23,7 +20,6 @@ use super::{
     budget::Purse,
     http::Door,
     provider::BadProvider,
-    route::Breaker,
 };
 use crate::routing::money::Money;
 
@@ -32,7 +28,6 @@ use crate::routing::money::Money;
 pub struct Models {
     shared: Arc<Shared>,
     doors: Arc<[Arc<Door>]>,
-    asked: Arc<AtomicU64>,
 }
 
 /// Why models cannot be asked at all.
@@ -63,17 +58,6 @@ pub struct Timing {
     pub cost: Money,
 }
 
-/// A provider as it is at present.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
-    /// Its name.
-    pub provider: Arc<str>,
-    /// What it is asked for.
-    pub role: Role,
-    /// Whether it is being left alone.
-    pub is_resting: bool,
-}
-
 impl Models {
     /// Models in the order in which they are asked; none at all is well, and then every question is answered by
     /// [`Trouble::NoModel`]. Nothing is connected yet.
@@ -94,7 +78,7 @@ impl Models {
             doors.push(Arc::new(Door::new(provider.clone())?));
         }
         let shared = Arc::new(Shared::new(providers, patience));
-        Ok(Self { shared, doors: doors.into(), asked: Arc::default() })
+        Ok(Self { shared, doors: doors.into() })
     }
 
     /// Whether there is none, so that only what is built in can answer.
@@ -114,23 +98,11 @@ impl Models {
             request,
             purse: purse.clone(),
             asked_at: Instant::now(),
-            tag: self.asked.fetch_add(1, Ordering::Relaxed),
             told,
             timing: timing.clone(),
         };
         let task = tokio::spawn(asking.run()).abort_handle();
         Answer { deltas, timing, task, is_over: false }
-    }
-
-    /// Every provider as it is at present, in the order of the configuration.
-    pub fn health(&self) -> Vec<Health> {
-        let routes = self.shared.routes();
-        let health = routes.health().map(|(provider, role, breaker)| Health {
-            provider: provider.clone(),
-            role,
-            is_resting: breaker != Breaker::Closed,
-        });
-        health.collect()
     }
 }
 

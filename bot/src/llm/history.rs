@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::{Call, Message};
+use crate::tools::NAME_CHARS_MAX;
 
 /// What was said by one side.
 #[derive(Debug, PartialEq)]
@@ -32,6 +33,15 @@ pub(super) struct Called<'a> {
     pub(super) content: &'a str,
     /// Whether it failed.
     pub(super) is_error: bool,
+}
+
+impl Called<'_> {
+    /// The tool's name as vendors take it. One that a model made up, such as `calendar.book`, would have them refuse
+    /// every later turn.
+    pub(super) fn name(&self) -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };
+        self.call.name.chars().map(plain).take(NAME_CHARS_MAX).collect()
+    }
 }
 
 /// The conversation without holes.

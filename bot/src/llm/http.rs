@@ -1,16 +1,14 @@
 //! The door to one provider: a question goes out by HTTP, and the bytes of its answer come back.
 //!
 //! Redirects are refused, since a key must not follow them. An answer that is no stream, an error or a page is read to
-//! its limit and becomes a [`Trouble`]. Connections are kept open between questions. Where somebody else than the
-//! configuration named the address, the resolver itself refuses forbidden ones, so that no later answer of a name
-//! server can lead past the check. A door waits for ever: whoever knocks has the deadlines.
+//! its limit and becomes a [`Trouble`]. Connections are kept open between questions. A door waits for ever: whoever
+//! knocks has the deadlines.
 
-use std::{error::Error, fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt};
 use reqwest::{
     Client, Response, StatusCode,
-    dns::{Addrs, Name, Resolve, Resolving},
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
     redirect::Policy,
 };
@@ -18,13 +16,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 use url::Url;
 
-use super::{
-    Provider, Request, Trouble, anthropic,
-    ask::Body,
-    openai,
-    provider::{Guard, Kind, Reach},
-    trouble,
-};
+use super::{Provider, Request, Trouble, anthropic, ask::Body, openai, provider::Kind, trouble};
 
 /// Time to connect; beyond it another provider is asked sooner.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -57,12 +49,9 @@ impl Door {
             .redirect(Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(POOL_IDLE);
-        // A proxy does not reach this machine's loopback, and would resolve a name past the check.
-        if provider.is_local() || matches!(provider.reach, Reach::Guarded(_)) {
+        // A proxy does not reach this machine's loopback.
+        if provider.is_local() {
             client = client.no_proxy();
-        }
-        if let Reach::Guarded(guard) = &provider.reach {
-            client = client.dns_resolver(Arc::new(Guarded(guard.clone())));
         }
         let (endpoint, headers) = (provider.endpoint(), headers(&provider));
         Ok(Self { client: client.build()?, endpoint, headers, provider })
@@ -74,11 +63,6 @@ impl Door {
     /// [`Trouble`]: no connection, an error, or an answer that is none.
     pub(super) async fn ask(self: Arc<Self>, request: Request) -> Result<Body, Trouble> {
         let provider = &self.provider;
-        if let (Reach::Guarded(guard), Some(address)) = (&provider.reach, provider.address())
-            && !guard(address)
-        {
-            return Err(Trouble::Forbidden { provider: provider.name.clone() });
-        }
         let body = match provider.kind {
             Kind::OpenAi | Kind::Compatible | Kind::Azure => openai::body(provider, &request),
             Kind::Anthropic => anthropic::body(provider, &request),
@@ -126,9 +110,6 @@ impl Door {
         let mut cause: &(dyn Error + 'static) = &error;
         while let Some(source) = cause.source() {
             cause = source;
-            if cause.is::<ForbiddenAddress>() {
-                return Trouble::Forbidden { provider };
-            }
         }
         let why = if error.is_timeout() { "no connection in time".to_owned() } else { cause.to_string() };
         Trouble::Unreachable { provider, why: why.chars().take(WHY_CHARS_MAX).collect() }
@@ -176,31 +157,3 @@ fn headers(provider: &Provider) -> HeaderMap {
     }
     headers
 }
-
-/// Resolves names, and refuses those that lead where the guard does not let anybody.
-struct Guarded(Guard);
-
-impl Resolve for Guarded {
-    fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.0.clone();
-        Box::pin(async move {
-            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            if addresses.iter().any(|address| !guard(address.ip())) {
-                return Err(ForbiddenAddress.into());
-            }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// A name leads to an address that may not be asked.
-#[derive(Debug)]
-struct ForbiddenAddress;
-
-impl fmt::Display for ForbiddenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an address that may not be asked")
-    }
-}
-
-impl Error for ForbiddenAddress {}

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Call, Done, Request, Stop, Trouble, Usage,
+    Done, Request, Stop, Trouble, Usage,
     history::{self, Turn},
     provider::{Kind, Provider},
     sse,
@@ -63,7 +63,7 @@ fn messages(request: &Request) -> Value {
             Turn::Assistant { text, calls } => {
                 let written = calls.iter().map(|called| {
                     json!({ "id": called.call.id, "type": "function", "function": {
-                        "name": called.call.name, "arguments": called.arguments.to_string(),
+                        "name": called.name(), "arguments": called.arguments.to_string(),
                     }})
                 });
                 let mut message = Map::new();
@@ -90,8 +90,6 @@ fn messages(request: &Request) -> Value {
 #[derive(Debug)]
 pub(super) struct Reader {
     provider: Arc<str>,
-    /// What ids that a vendor leaves out are made of.
-    tag: u64,
     calls: Vec<Building>,
     usage: Usage,
     stop: Option<Stop>,
@@ -101,15 +99,16 @@ pub(super) struct Reader {
 #[derive(Debug, Default)]
 struct Building {
     index: Option<u64>,
+    /// The vendor's, which tells it from others while it is put together.
     id: String,
     name: String,
     arguments: String,
 }
 
 impl Reader {
-    /// A reader of an answer of `provider`; `tag` is unlike that of every other answer.
-    pub(super) fn new(provider: Arc<str>, tag: u64) -> Self {
-        Self { provider, tag, calls: Vec::new(), usage: Usage::default(), stop: None, is_done: false }
+    /// A reader of an answer of `provider`.
+    pub(super) fn new(provider: Arc<str>) -> Self {
+        Self { provider, calls: Vec::new(), usage: Usage::default(), stop: None, is_done: false }
     }
 
     /// Takes an event.
@@ -166,12 +165,14 @@ impl Reader {
             for text in words.filter_map(|words| words.as_str().map(str::to_owned)).filter(|text| !text.is_empty()) {
                 out.push(Piece::Text(text));
             }
-            if delta.reasoning.is_some_and(is_said) || delta.reasoning_content.is_some_and(is_said) {
-                out.push(Piece::Thinking);
+            // Some send the same thoughts under both names.
+            let thoughts = [delta.reasoning, delta.reasoning_content].iter().flatten().map(bytes_of).max().unwrap_or(0);
+            if thoughts > 0 {
+                out.push(Piece::Thinking(thoughts));
             }
             for piece in delta.tool_calls.into_iter().flatten() {
-                self.call(piece)?;
-                out.push(Piece::Calling);
+                let bytes = self.call(piece)?;
+                out.push(Piece::Calling(bytes));
             }
         }
         match choice.finish_reason.as_deref() {
@@ -185,7 +186,8 @@ impl Reader {
         }
     }
 
-    fn call(&mut self, piece: CallPiece) -> Result<(), Trouble> {
+    /// Takes a piece of a call, and says how many bytes the model wrote for it.
+    fn call(&mut self, piece: CallPiece) -> Result<usize, Trouble> {
         let id = piece.id.unwrap_or_default();
         let function = piece.function.unwrap_or_default();
         let name = function.name.unwrap_or_default();
@@ -207,6 +209,7 @@ impl Reader {
             }
         };
         let call = &mut self.calls[at];
+        let before = call.name.len() + call.arguments.len();
         if call.id.is_empty() {
             call.id = id;
         }
@@ -221,12 +224,12 @@ impl Reader {
         if call.arguments.len() + call.name.len() + call.id.len() > CALL_BYTES_MAX {
             return Err(self.too_long(CALL_BYTES_MAX, "bytes of one call"));
         }
-        Ok(())
+        Ok(call.name.len() + call.arguments.len() - before)
     }
 
     fn stopped(&mut self, reason: &str, out: &mut Vec<Piece>) -> Result<(), Trouble> {
         let is_cut = reason == "length";
-        for (number, call) in std::mem::take(&mut self.calls).into_iter().enumerate() {
+        for call in std::mem::take(&mut self.calls) {
             // The last call of an answer that was cut is half a call.
             if is_cut && serde_json::from_str::<serde::de::IgnoredAny>(&call.arguments).is_err() {
                 continue;
@@ -234,10 +237,9 @@ impl Reader {
             if call.name.is_empty() {
                 return Err(Trouble::Garbled { provider: self.provider.clone(), what: "a call without a name" });
             }
-            let id = if call.id.is_empty() { format!("call_{}_{number}", self.tag) } else { call.id };
-            out.push(Piece::Call(Call { id, name: call.name, arguments: call.arguments }));
+            out.push(Piece::Call { name: call.name, arguments: call.arguments });
         }
-        let has_called = out.iter().any(|piece| matches!(piece, Piece::Call(_)));
+        let has_called = out.iter().any(|piece| matches!(piece, Piece::Call { .. }));
         self.stop = Some(match reason {
             "length" => Stop::Length,
             "content_filter" | "refusal" => Stop::Refused,
@@ -261,8 +263,13 @@ impl Reader {
     }
 }
 
-fn is_said(value: Value) -> bool {
-    !matches!(value, Value::Null) && value.as_str() != Some("")
+/// How much `value` says.
+fn bytes_of(value: &Value) -> usize {
+    match value {
+        Value::Null => 0,
+        Value::String(text) => text.len(),
+        other => other.to_string().len(),
+    }
 }
 
 #[derive(Deserialize)]

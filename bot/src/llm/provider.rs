@@ -1,10 +1,9 @@
 //! Whom to ask: one model behind one address, as the configuration describes it.
 //!
 //! Plain values that are checked once, when the server starts. A model that is named twice, for two roles, is two
-//! providers. What whoever runs the server configures may lie anywhere, on loopback too; an address that came from a
-//! caller or a client carries a [`Reach`] that says which addresses it may turn out to be.
+//! providers. Whoever runs the server names it, so it may lie anywhere, on loopback too.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -32,8 +31,6 @@ pub struct Provider {
     pub price: Price,
     /// More for the body of every request, such as `reasoning_effort = "minimal"`. What the request itself says wins.
     pub extra: Map<String, Value>,
-    /// Which addresses it may turn out to be.
-    pub reach: Reach,
 }
 
 /// Which protocol a provider speaks.
@@ -90,28 +87,6 @@ impl Price {
 
 const MILLION: u128 = 1_000_000;
 
-/// Which addresses a provider's host may have.
-#[derive(Clone, Default)]
-pub enum Reach {
-    /// Any: whoever runs the server named it.
-    #[default]
-    Anywhere,
-    /// Those that the guard lets pass: somebody else named it.
-    Guarded(Guard),
-}
-
-/// Says of an address whether it may be asked.
-pub type Guard = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
-
-impl fmt::Debug for Reach {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Anywhere => "Anywhere",
-            Self::Guarded(_) => "Guarded",
-        })
-    }
-}
-
 impl fmt::Debug for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Provider")
@@ -157,7 +132,6 @@ impl Provider {
             role,
             price: Price::default(),
             extra: Map::new(),
-            reach: Reach::Anywhere,
         }
     }
 
@@ -216,15 +190,6 @@ impl Provider {
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => false,
-        }
-    }
-
-    /// The address that its URL names, where it names no host.
-    pub(super) fn address(&self) -> Option<IpAddr> {
-        match self.base_url.host()? {
-            Host::Domain(_) => None,
-            Host::Ipv4(address) => Some(address.into()),
-            Host::Ipv6(address) => Some(address.into()),
         }
     }
 }

@@ -19,7 +19,8 @@ pub struct Patience {
     pub hedge_after: Option<Duration>,
     /// For the first word, of whomever.
     pub first: Duration,
-    /// For every next piece. What only keeps the line open is none.
+    /// For every next piece, also of a call's arguments. What only keeps the line open is none, but while a call is being
+    /// written: vendors hold back what is no whole value yet.
     pub next: Duration,
     /// For the whole answer.
     pub whole: Duration,

@@ -1,9 +1,13 @@
 //! An answer out of bytes: events, the vendor's pieces, thoughts taken out, bounds kept.
 //!
-//! Pure: where the bytes were cut makes no difference, and no bytes make it panic or grow. [`Delta::Done`] comes once,
-//! last, and only from an answer that ended as it should; an answer that says and calls nothing is a trouble.
+//! Pure but for the ids of calls, which are this process's own: where the bytes were cut makes no difference, and no
+//! bytes make it panic or grow. [`Delta::Done`] comes once, last, and only from an answer that ended as it should; an
+//! answer that says and calls nothing is a trouble.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use super::{
     Call, Delta, Done, Stop, Trouble, anthropic, openai,
@@ -17,12 +21,17 @@ use super::{
 pub(super) enum Piece {
     /// Words.
     Text(String),
-    /// A call is being written.
-    Calling,
-    /// Thoughts are being written.
-    Thinking,
+    /// A call is being written, so many bytes of it.
+    Calling(usize),
+    /// Thoughts are being written, so many bytes of them.
+    Thinking(usize),
     /// A call, whole.
-    Call(Call),
+    Call {
+        /// Which tool.
+        name: String,
+        /// As the model wrote them.
+        arguments: String,
+    },
     /// The end.
     Done(Done),
 }
@@ -47,8 +56,10 @@ pub struct Stream {
     pieces: Vec<Piece>,
     bytes: usize,
     text_bytes: usize,
+    written_bytes: usize,
     steps: u64,
     has_begun: bool,
+    is_calling: bool,
     has_called: bool,
     is_done: bool,
 }
@@ -60,10 +71,10 @@ enum Wire {
 }
 
 impl Stream {
-    /// A reader of an answer of `provider`; `tag` is unlike that of every other answer.
-    pub fn new(kind: Kind, provider: Arc<str>, tag: u64) -> Self {
+    /// A reader of an answer of `provider`.
+    pub fn new(kind: Kind, provider: Arc<str>) -> Self {
         let wire = match kind {
-            Kind::OpenAi | Kind::Compatible | Kind::Azure => Wire::OpenAi(openai::Reader::new(provider.clone(), tag)),
+            Kind::OpenAi | Kind::Compatible | Kind::Azure => Wire::OpenAi(openai::Reader::new(provider.clone())),
             Kind::Anthropic => Wire::Anthropic(anthropic::Reader::new(provider.clone())),
         };
         Self {
@@ -74,8 +85,10 @@ impl Stream {
             pieces: Vec::new(),
             bytes: 0,
             text_bytes: 0,
+            written_bytes: 0,
             steps: 0,
             has_begun: false,
+            is_calling: false,
             has_called: false,
             is_done: false,
         }
@@ -140,9 +153,15 @@ impl Stream {
         self.steps
     }
 
-    /// How many bytes of words came.
-    pub fn text_bytes(&self) -> usize {
-        self.text_bytes
+    /// Whether a call is being written: vendors hold its arguments back until a whole value is there, and only keep the
+    /// line open meanwhile.
+    pub fn is_calling(&self) -> bool {
+        self.is_calling
+    }
+
+    /// How many bytes the model has written: words, calls and thoughts.
+    pub fn written_bytes(&self) -> usize {
+        self.written_bytes
     }
 
     fn take(&mut self, event: &sse::Event, out: &mut Vec<Delta>) -> Result<(), Trouble> {
@@ -162,16 +181,23 @@ impl Stream {
 
     fn piece(&mut self, piece: Piece, out: &mut Vec<Delta>) -> Result<(), Trouble> {
         self.steps += 1;
+        self.is_calling = matches!(piece, Piece::Calling(_));
+        self.written_bytes += match &piece {
+            Piece::Text(text) => text.len(),
+            Piece::Calling(bytes) | Piece::Thinking(bytes) => *bytes,
+            // Its bytes were counted as they came.
+            Piece::Call { .. } | Piece::Done(_) => 0,
+        };
         match piece {
             Piece::Text(text) => {
                 let said = self.filter.pass(&text);
                 self.say(said, out)?;
             }
-            Piece::Thinking => {}
-            Piece::Calling => self.has_begun = true,
-            Piece::Call(call) => {
+            Piece::Thinking(_) => {}
+            Piece::Calling(_) => self.has_begun = true,
+            Piece::Call { name, arguments } => {
                 (self.has_begun, self.has_called) = (true, true);
-                out.push(Delta::Call(call));
+                out.push(Delta::Call(Call { id: call_id(), name, arguments }));
             }
             Piece::Done(done) => {
                 let held = self.filter.end();
@@ -202,6 +228,14 @@ impl Stream {
     fn too_long(&self, max: usize, what: &'static str) -> Trouble {
         Trouble::TooLong { provider: self.provider.clone(), max, what }
     }
+}
+
+/// An id for a call. The vendors' own are of no use: one vendor's are too long or too odd for another, which is told of
+/// the same conversation later, and some number the calls of every answer from 0. Nine digits suit all; Mistral takes
+/// nothing else.
+fn call_id() -> String {
+    static CALLS: AtomicU64 = AtomicU64::new(1);
+    format!("{:09}", CALLS.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Why the reader of events stopped.

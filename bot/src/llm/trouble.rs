@@ -71,12 +71,6 @@ pub enum Trouble {
         /// Who was asked.
         provider: Arc<str>,
     },
-    /// Its address may not be asked.
-    #[error("{provider} lies at an address that may not be asked")]
-    Forbidden {
-        /// Who was asked.
-        provider: Arc<str>,
-    },
     /// What came is no answer: HTML, broken JSON, something else.
     #[error("{provider} answered with {what}")]
     Garbled {
@@ -157,9 +151,9 @@ impl Trouble {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::NoModel | Self::Redirected { .. } | Self::Forbidden { .. } => Fault::Settings,
+            Self::NoModel | Self::Redirected { .. } => Fault::Settings,
             Self::Spent { .. } => Fault::Limit,
-            Self::Refused { status: 401 | 402 | 403 | 404 | 405, .. } => Fault::Settings,
+            Self::Refused { status: 401..=405, .. } => Fault::Settings,
             Self::Refused { .. } => Fault::Request,
             Self::Resting { .. }
             | Self::Unreachable { .. }
@@ -184,44 +178,6 @@ impl Trouble {
             Self::Busy { retry_after, .. } => *retry_after,
             Self::Resting { after } => Some(*after),
             _ => None,
-        }
-    }
-
-    /// Who was asked, where somebody was.
-    pub fn provider(&self) -> Option<&str> {
-        match self {
-            Self::NoModel | Self::Resting { .. } | Self::Spent { .. } => None,
-            Self::Unreachable { provider, .. }
-            | Self::Busy { provider, .. }
-            | Self::Failed { provider, .. }
-            | Self::Refused { provider, .. }
-            | Self::Redirected { provider }
-            | Self::Forbidden { provider }
-            | Self::Garbled { provider, .. }
-            | Self::Empty { provider }
-            | Self::TooLong { provider, .. }
-            | Self::CutOff { provider }
-            | Self::Late { provider, .. } => Some(provider),
-        }
-    }
-
-    /// A word for a metric's label, out of a fixed set.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::NoModel => "no_model",
-            Self::Resting { .. } => "resting",
-            Self::Spent { .. } => "spent",
-            Self::Unreachable { .. } => "unreachable",
-            Self::Busy { .. } => "busy",
-            Self::Failed { .. } => "failed",
-            Self::Refused { .. } => "refused",
-            Self::Redirected { .. } => "redirected",
-            Self::Forbidden { .. } => "forbidden",
-            Self::Garbled { .. } => "garbled",
-            Self::Empty { .. } => "empty",
-            Self::TooLong { .. } => "too_long",
-            Self::CutOff { .. } => "cut_off",
-            Self::Late { .. } => "late",
         }
     }
 }
@@ -380,23 +336,23 @@ mod tests {
     #[test]
     fn errors_inside_a_stream_are_told_apart_by_their_words() {
         for (body, status, word) in [
-            (json!({"type":"error","error":{"type":"overloaded_error","message":"x"}}), Some(529), "busy"),
-            (json!({"error":{"type":"rate_limit_error"}}), Some(429), "busy"),
-            (json!({"error":{"code":"context_length_exceeded"}}), Some(400), "refused"),
-            (json!({"error":{"code":503,"message":"x"}}), Some(503), "busy"),
-            (json!({"object":"error","code":400,"type":"BadRequestError"}), Some(400), "refused"),
-            (json!({"error":"x"}), Some(500), "failed"),
-            (json!({"detail":[{"input":"words of a caller"}]}), Some(500), "failed"),
+            (json!({"type":"error","error":{"type":"overloaded_error","message":"x"}}), 529, "busy"),
+            (json!({"error":{"type":"rate_limit_error"}}), 429, "busy"),
+            (json!({"error":{"code":"context_length_exceeded"}}), 400, "refused"),
+            (json!({"error":{"code":503,"message":"x"}}), 503, "busy"),
+            (json!({"object":"error","code":400,"type":"BadRequestError"}), 400, "refused"),
+            (json!({"error":"x"}), 500, "failed"),
+            (json!({"detail":[{"input":"words of a caller"}]}), 500, "failed"),
         ] {
             assert!(is_error(&body), "{body}");
             let trouble = of_error(&provider(), &body);
             let told = match &trouble {
-                Trouble::Busy { status, .. } | Trouble::Failed { status, .. } | Trouble::Refused { status, .. } => {
-                    Some(*status)
-                }
-                _ => None,
+                Trouble::Busy { status, .. } => (*status, "busy"),
+                Trouble::Failed { status, .. } => (*status, "failed"),
+                Trouble::Refused { status, .. } => (*status, "refused"),
+                _ => (0, "something else"),
             };
-            assert_eq!((told, trouble.word()), (status, word), "{body}");
+            assert_eq!(told, (status, word), "{body}");
             assert!(!trouble.to_string().contains("words"), "{trouble}");
         }
         for fine in [json!({"choices":[]}), json!({"error":null}), json!([]), json!(1), json!({"type":"ping"})] {

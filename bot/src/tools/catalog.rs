@@ -3,7 +3,11 @@
 //! A value, shared by all calls and replaced as a whole when an MCP server says that its tools changed. What is
 //! built in is not here: its parameters depend on the persona, see [`super::builtin`]. Pure.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -101,8 +105,12 @@ impl FromIterator<Tool> for Catalog {
     fn from_iter<T: IntoIterator<Item = Tool>>(tools: T) -> Self {
         let mut catalog = Self::default();
         for tool in tools {
-            if BuiltIn::named(&tool.name).is_none() && is_name(&tool.name) {
-                catalog.tools.entry(tool.name.clone()).or_insert_with(|| Arc::new(tool));
+            match catalog.tools.entry(tool.name.clone()) {
+                Entry::Vacant(place) if BuiltIn::named(&tool.name).is_none() && is_name(&tool.name) => {
+                    place.insert(Arc::new(tool));
+                }
+                // Names are the configuration's and the servers'.
+                _ => tracing::warn!(tool = tool.name.as_str(), "a tool is left out: its name is taken, or is none"),
             }
         }
         catalog

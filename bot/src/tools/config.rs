@@ -378,8 +378,9 @@ const OURS: [&str; 8] =
 /// The largest answer of an HTTP tool, unless it says otherwise: a page of a directory. A model reads far less.
 const ANSWER_BYTES_MAX: usize = 256 * 1_024;
 
-/// The longest that a tool may be waited for: nobody holds a line for longer.
-const TIMEOUT_MS_MAX: u64 = 120_000;
+/// The longest that a tool may be waited for: agents give a call up after 55 s, and leave whoever carries it out 2 s
+/// to say so.
+pub const TIMEOUT_MS_MAX: u64 = 53_000;
 
 /// The longest name of a server: its tools' names need room beside it.
 const SERVER_CHARS_MAX: usize = 24;
@@ -451,6 +452,7 @@ headers = { Authorization = "Bearer s3cret" }
             (format!("{http}url = \"https://a/\"\nbody = {{}}"), "the method has none"),
             (format!("{http}url = \"https://a/\"\npick = \"a.b\""), "JSON pointer"),
             (format!("{http}url = \"https://a/\"\ntimeout_ms = 0"), "timeout_ms"),
+            (format!("{http}url = \"https://a/\"\ntimeout_ms = 53001"), "from 1 to 53000"),
             (format!("{http}url = \"https://a/\"\nheaders = {{ Host = \"b\" }}"), "not yours"),
             (format!("{http}url = \"https://a/\"\nheaders = {{ \"a b\" = \"b\" }}"), "no name"),
             (format!("{http}url = \"https://a/\"\nheaders = {{ A = \"b\\nc\" }}"), "no header can hold"),

@@ -59,6 +59,9 @@ pub(super) enum FetchError {
     /// It sent us on and on.
     #[error("The server sent us on too often.")]
     Redirects,
+    /// It sent us on with what it was sent, and that is for nobody else.
+    #[error("The server sent us on to another one, which is not given what was sent. It was not done.")]
+    Elsewhere,
     /// It answered more than is taken.
     #[error("The server answered more than {0} bytes.")]
     TooLarge(usize),
@@ -173,6 +176,8 @@ impl Clients {
             // Elsewhere what was sent becomes a plain question, as browsers have it.
             if !matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT) {
                 (method, body) = (reqwest::Method::GET, None);
+            } else if body.is_some() && url.origin() != ours {
+                return Err(FetchError::Elsewhere);
             }
         }
         Err(FetchError::Redirects)

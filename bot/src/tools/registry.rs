@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use tts::voice::Language;
 
 use super::{
-    Action, Approval, BuiltIn, Catalog, Doors, Kind, Outcome, Record, Verdict,
+    Action, Approval, BuiltIn, Catalog, Doors, Outcome, Record, Verdict,
     catalog::{Origin, Rule, Tool},
     schema::{self, Mismatch},
 };
@@ -220,16 +220,6 @@ impl Registry {
             .collect();
     }
 
-    /// Takes the tools as they are now: an MCP server's may have changed.
-    pub fn renew(&mut self, catalog: Arc<Catalog>, persona: &Persona) {
-        if !Arc::ptr_eq(&self.catalog, &catalog) {
-            let asked = self.asked.take();
-            self.catalog = catalog;
-            self.hand_over(persona);
-            self.asked = asked;
-        }
-    }
-
     /// What the model is told of.
     pub fn specs(&self) -> Vec<ToolSpec> {
         let spec = |offered: &Offered| {
@@ -241,14 +231,6 @@ impl Registry {
             }
         };
         self.offered.values().map(spec).collect()
-    }
-
-    /// Who carries out the tool of this name; none where the persona has no such tool.
-    pub fn kind(&self, name: &str) -> Option<Kind> {
-        self.offered.get(name).map(|offered| match offered.tool.origin {
-            Origin::BuiltIn(tool) => Kind::BuiltIn(tool),
-            Origin::Http | Origin::Mcp { .. } => Kind::Outside,
-        })
     }
 
     /// Whether the tool of this name may be dropped half-way.
@@ -273,7 +255,7 @@ impl Registry {
     pub fn admit(&mut self, call: &Call, now: MediaTime) -> Result<Admitted, Refusal> {
         let judged = self.judge(call, now);
         let verdict = match &judged {
-            Ok((_, why)) => Verdict::Admitted { why: *why },
+            Ok((_, why)) => Verdict::Admitted { why },
             Err(refusal) => Verdict::Refused { why: refusal.code() },
         };
         self.record(&call.id, &call.name, verdict, now);
@@ -391,11 +373,6 @@ impl Registry {
     /// When [`Registry::expire`] has something to do next.
     pub fn due(&self) -> Option<MediaTime> {
         self.under_way.values().map(|tool| tool.until).min()
-    }
-
-    /// The tools under way, by the ids of their calls.
-    pub fn under_way(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.under_way.iter().map(|(id, tool)| (id.as_str(), tool.tool.as_str()))
     }
 
     /// The next trace of what was decided.

@@ -80,6 +80,9 @@ fn said(when: &str, languages: [Language; 2], now: DateTime) -> Option<Due> {
         .map(|word| word.trim_matches(|c: char| matches!(c, ',' | ';' | '!' | '?' | '"' | '(' | ')')))
         .filter(|word| !word.is_empty())
         .collect();
+    if is_sum(&words) {
+        return None;
+    }
     if let Some(at) = from_now(&words, now) {
         return Some(Due { date: at.date(), time: Some(at.time()) });
     }
@@ -111,17 +114,32 @@ fn from_now(words: &[&str], now: DateTime) -> Option<DateTime> {
     let at = words.iter().position(|word| *word == "in")?;
     let rest = words.get(at + 1..)?;
     let half = rest.iter().take(2).any(|word| matches!(*word, "half" | "halben" | "halbe"));
-    let unit = rest.iter().take(4).find_map(|word| match word.trim_end_matches('.') {
+    let unit = rest.iter().take(UNIT_WITHIN).find_map(|word| unit(word))?;
+    let minutes = if half && unit == 60 { 30 } else { i64::from(number(rest.first()?)?) * unit };
+    let later = now.checked_add(minutes.minutes()).ok()?;
+    // People who say "in an hour" do not mean seconds.
+    Some(later.date().at(later.hour(), later.minute(), 0, 0))
+}
+
+/// "in an hour and a half", "in einer Stunde und zehn Minuten": more than is read here, and half of it would be another
+/// time.
+fn is_sum(words: &[&str]) -> bool {
+    let rest = words.iter().skip_while(|word| **word != "in").skip(1);
+    let rest: Vec<&str> = rest.take(UNIT_WITHIN + 2).copied().collect();
+    // "two and a half hours" has a word more than what is read.
+    let unit_at = rest.iter().take(UNIT_WITHIN + 1).position(|word| unit(word).is_some());
+    unit_at.is_some_and(|at| rest.iter().take(at + 2).any(|word| matches!(*word, "and" | "und")))
+}
+
+/// The minutes of a unit of time.
+fn unit(word: &str) -> Option<i64> {
+    match word.trim_end_matches('.') {
         "minute" | "minutes" | "minuten" | "min" => Some(1),
         "hour" | "hours" | "stunde" | "stunden" => Some(60),
         "viertelstunde" => Some(15),
         "dreiviertelstunde" => Some(45),
         _ => None,
-    })?;
-    let minutes = if half && unit == 60 { 30 } else { i64::from(number(rest.first()?)?) * unit };
-    let later = now.checked_add(minutes.minutes()).ok()?;
-    // People who say "in an hour" do not mean seconds.
-    Some(later.date().at(later.hour(), later.minute(), 0, 0))
+    }
 }
 
 /// An hour as it was said.
@@ -263,6 +281,9 @@ fn iso(at: DateTime) -> Due {
 /// An hour before this is one after noon, when nothing else is said: nobody is reminded at four in the morning.
 const OFFICE_OPENS: i8 = 7;
 
+/// Words behind "in" among which the unit is.
+const UNIT_WITHIN: usize = 4;
+
 /// `2026-05-31`: what is longer has a time.
 const DATE_CHARS: usize = 10;
 
@@ -365,7 +386,16 @@ mod tests {
 
     #[test]
     fn a_time_that_is_none_or_over_is_said_to_be() {
-        for text in ["", "soon", "irgendwann", "25:00", "um 99"] {
+        for text in [
+            "",
+            "soon",
+            "irgendwann",
+            "25:00",
+            "um 99",
+            "in an hour and a half",
+            "in two and a half hours",
+            "in einer Stunde und zehn Minuten",
+        ] {
             assert_eq!(read(text, Language::German, now()), Err(NoTime::Unclear(now())), "{text}");
         }
         for text in ["2026-11-29", "2026-11-30T14:29", "heute um 8:00 morgens"] {

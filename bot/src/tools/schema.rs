@@ -87,7 +87,14 @@ impl<'a> Place<'a, '_> {
     }
 
     fn choices(&mut self, rules: &Map<String, Value>, value: &Value) {
-        if let Some(Value::Array(choices)) = rules.get("enum")
+        let choices = rules.get("enum").and_then(Value::as_array);
+        // Each is looked at.
+        let looks = choices.map_or(0, |choices| u32::try_from(choices.len()).unwrap_or(u32::MAX));
+        *self.steps = self.steps.saturating_sub(looks);
+        if *self.steps == 0 {
+            return;
+        }
+        if let Some(choices) = choices
             && !choices.iter().any(|choice| is_same(choice, value))
         {
             let shown: Vec<_> = choices.iter().take(CHOICES_SHOWN).map(shown).collect();
@@ -368,6 +375,14 @@ mod tests {
         ] {
             assert_ne!(wrong(schema.clone(), json!({})), "", "{schema}");
         }
+    }
+
+    #[test]
+    fn every_choice_of_a_list_counts() {
+        let choices: Vec<u32> = (0..15_000).collect();
+        assert_eq!(wrong(json!({"enum": choices}), json!(14_999)), "");
+        let twice = json!({"allOf": [{"enum": choices}, {"enum": choices}]});
+        assert_eq!(wrong(twice, json!(14_999)), "the arguments are too large for this tool");
     }
 
     fn anything() -> impl Strategy<Value = Value> {

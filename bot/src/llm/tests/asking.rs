@@ -107,7 +107,6 @@ impl House {
             request: Request { max_tokens: 500, ..Request::default() },
             purse: purse.clone(),
             asked_at: Instant::now(),
-            tag: 0,
             told,
             timing: timing.clone(),
         };
@@ -140,7 +139,7 @@ impl House {
     }
 
     fn breakers(&self) -> Vec<Breaker> {
-        self.shared.routes().health().map(|(_, _, breaker)| breaker).collect()
+        self.shared.routes().breakers()
     }
 }
 
@@ -370,6 +369,42 @@ async fn what_breaks_in_the_middle_is_told_after_the_words_before() {
         assert!(!answer.words.is_empty());
         assert_eq!(house.asked(), [1, 0], "half an answer is not begun anew by another voice");
     }
+}
+
+/// A piece of the arguments of one call.
+fn arguments(piece: &str) -> String {
+    let call = serde_json::json!({ "index": 0, "id": "a", "function": { "name": "f", "arguments": piece } });
+    String::from_utf8_lossy(&chunk(&serde_json::json!({ "delta": { "tool_calls": [call] } }))).into_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_call_is_waited_for_while_anything_comes() {
+    let begun = || std::iter::once(Sends(0, arguments("{\"letter\":\"")));
+    let written = || std::iter::once(Sends(0, arguments("\"}"))).chain([Stops(0)]);
+    let pieces: Vec<Act> = begun().chain((0..8).map(|_| Sends(3_000, arguments("word ")))).chain(written()).collect();
+    let held_back: Vec<Act> = begun().chain((0..8).map(|_| Sends(3_000, ": a\n\n".into()))).chain(written()).collect();
+    for acts in [pieces, held_back] {
+        let house = House::new(&[&[&acts]]);
+        let answer = house.answer().await;
+        let Ok(Delta::Call(call)) = answer.ended else { panic!("{answer:?}") };
+        assert!(call.arguments.ends_with("\"}") && answer.took_ms == 24_000, "{call:?} {}", answer.took_ms);
+    }
+    let hangs: Vec<Act> = begun().chain([Hangs]).collect();
+    let house = House::new(&[&[&hangs]]);
+    assert!(matches!(house.answer().await.ended, Err(Trouble::Late { wait: Wait::Next, .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn thoughts_and_calls_of_an_answer_that_is_dropped_are_paid() {
+    let thought = chunk(&serde_json::json!({ "delta": { "reasoning": "x".repeat(300) } }));
+    let thought = String::from_utf8_lossy(&thought).into_owned();
+    let house = House::new(&[&[&[Sends(0, thought), Sends(0, arguments(&"x".repeat(299))), Hangs]]]);
+    let purse = Purse::unlimited();
+    let (deltas, _, task) = house.ask(Role::Primary, &purse);
+    sleep_until(Instant::now() + Duration::from_millis(500)).await;
+    drop((deltas, task));
+    tokio::task::yield_now().await;
+    assert_eq!(purse.spent().tokens, 200);
 }
 
 #[tokio::test(start_paused = true)]

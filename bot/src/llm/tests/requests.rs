@@ -126,6 +126,21 @@ fn anthropic_always_hears_a_person_first_and_last() {
 }
 
 #[test]
+fn a_name_that_a_model_made_up_is_written_as_vendors_take_it() {
+    let call = |name: &str| Call { id: "000000001".to_owned(), name: name.to_owned(), arguments: "{}".to_owned() };
+    let calls = vec![call("calendar.book"), call(&"ü".repeat(70))];
+    let messages = vec![Message::User("a".into()), Message::Assistant { text: String::new(), calls }];
+    let request = Request { messages, max_tokens: 9, ..Request::default() };
+    let body = openai::body(&provider("p", Kind::Compatible, "http://h/v1"), &request);
+    let names =
+        |calls: &Value, at: &str| [0_usize, 1].map(|n| calls[n].pointer(at).unwrap().as_str().unwrap().to_owned());
+    let expected = ["calendar_book".to_owned(), "_".repeat(64)];
+    assert_eq!(names(&body["messages"][1]["tool_calls"], "/function/name"), expected);
+    let body = anthropic::body(&provider("p", Kind::Anthropic, "http://h/v1"), &request);
+    assert_eq!(names(&body["messages"][1]["content"], "/name"), expected);
+}
+
+#[test]
 fn extras_are_added_and_do_not_overrule_the_request() {
     for kind in [Kind::Compatible, Kind::Anthropic] {
         let mut provider = provider("p", kind, "http://h/v1");

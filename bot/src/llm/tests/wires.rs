@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{call, done, text};
+use super::{call, done, numbered, text, word};
 use crate::llm::{
     Delta, Fault, Kind, Stop, Trouble,
     stream::{ANSWER_BYTES_MAX, CALL_BYTES_MAX, CALLS_MAX, Stream, TEXT_BYTES_MAX},
@@ -13,18 +13,18 @@ const KINDS: [Kind; 4] = [Kind::OpenAi, Kind::Compatible, Kind::Azure, Kind::Ant
 
 /// What comes of bytes that come in these pieces, and how it ended.
 fn read<'a>(kind: Kind, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Delta>, Result<(), Trouble>) {
-    let (mut stream, mut deltas) = (Stream::new(kind, "home".into(), 7), Vec::new());
+    let (mut stream, mut deltas) = (Stream::new(kind, "home".into()), Vec::new());
     for piece in pieces {
         if stream.is_done() {
             break;
         }
         if let Err(trouble) = stream.push(piece, &mut deltas) {
-            return (deltas, Err(trouble));
+            return (numbered(deltas), Err(trouble));
         }
     }
     let ended = stream.end(&mut deltas);
     assert_eq!(ended.is_ok(), stream.is_done());
-    (deltas, ended)
+    (numbered(deltas), ended)
 }
 
 /// Events as OpenAI sends them.
@@ -110,15 +110,15 @@ fn calls_are_put_together_by_their_numbers_and_given_out_whole() {
     ];
     assert_eq!(
         all(Kind::OpenAi, &openai(&chunks)),
-        [call("a", "weather", "{\"city\":\"Köln\"}"), call("b", "time", "{}"), done(Stop::Calls, 5, 9)]
+        [call(1, "weather", "{\"city\":\"Köln\"}"), call(2, "time", "{}"), done(Stop::Calls, 5, 9)]
     );
 }
 
 #[test]
 fn calls_of_servers_with_ways_of_their_own_are_understood() {
     let whole = |index: Value, id: Value, name: &str, arguments: Value| json!({ "index": index, "id": id, "function": { "name": name, "arguments": arguments } });
-    let two = |first: (&str, &str), second: (&str, &str)| {
-        vec![call(first.0, first.1, "{\"x\":1}"), call(second.0, second.1, "{\"x\":2}"), done(Stop::Calls, 0, 0)]
+    let two = |first: &str, second: &str| {
+        vec![call(1, first, "{\"x\":1}"), call(2, second, "{\"x\":2}"), done(Stop::Calls, 0, 0)]
     };
     let (x1, x2) = (json!("{\"x\":1}"), json!("{\"x\":2}"));
     for (way, pieces, calls) in [
@@ -128,7 +128,7 @@ fn calls_of_servers_with_ways_of_their_own_are_understood() {
                 vec![whole(json!(0), json!("a"), "f", x1.clone())],
                 vec![whole(json!(0), json!("b"), "f", x2.clone())],
             ],
-            two(("a", "f"), ("b", "f")),
+            two("f", "f"),
         ),
         (
             "no numbers",
@@ -136,7 +136,7 @@ fn calls_of_servers_with_ways_of_their_own_are_understood() {
                 whole(json!(null), json!("a"), "f", x1.clone()),
                 whole(json!(null), json!("b"), "g", x2.clone()),
             ]],
-            two(("a", "f"), ("b", "g")),
+            two("f", "g"),
         ),
         (
             "neither numbers nor ids",
@@ -144,7 +144,7 @@ fn calls_of_servers_with_ways_of_their_own_are_understood() {
                 whole(json!(null), json!(null), "f", x1.clone()),
                 whole(json!(null), json!(""), "f", x2.clone()),
             ]],
-            two(("call_7_0", "f"), ("call_7_1", "f")),
+            two("f", "f"),
         ),
         (
             "arguments as objects",
@@ -152,7 +152,7 @@ fn calls_of_servers_with_ways_of_their_own_are_understood() {
                 whole(json!(0), json!("a"), "f", json!({ "x": 1 })),
                 whole(json!(1), json!("b"), "g", json!({ "x": 2 })),
             ]],
-            two(("a", "f"), ("b", "g")),
+            two("f", "g"),
         ),
         (
             "an id for every piece",
@@ -161,7 +161,7 @@ fn calls_of_servers_with_ways_of_their_own_are_understood() {
                 vec![json!({ "index": 0, "id": "a2", "function": { "arguments": ":1}" } })],
                 vec![whole(json!(1), json!("b"), "g", x2.clone())],
             ],
-            two(("a", "f"), ("b", "g")),
+            two("f", "g"),
         ),
         (
             "the name with every piece",
@@ -170,7 +170,7 @@ fn calls_of_servers_with_ways_of_their_own_are_understood() {
                 vec![whole(json!(0), json!("a"), "f", json!(":1}"))],
                 vec![whole(json!(1), json!("b"), "g", x2.clone())],
             ],
-            two(("a", "f"), ("b", "g")),
+            two("f", "g"),
         ),
     ] {
         let mut chunks: Vec<Value> = pieces.into_iter().map(|calls| said(json!({ "tool_calls": calls }))).collect();
@@ -198,6 +198,19 @@ fn reasons_to_stop_are_told_apart() {
 }
 
 #[test]
+fn ids_are_our_own_and_never_come_again() {
+    let whole = json!({ "index": 0, "id": "0", "function": { "name": "f", "arguments": "{}" } });
+    let bytes = openai(&[said(json!({ "tool_calls": [whole] })), stopped("tool_calls")]);
+    let ids = [(); 3].map(|()| {
+        let (mut stream, mut deltas) = (Stream::new(Kind::Compatible, "home".into()), Vec::new());
+        stream.push(&bytes, &mut deltas).unwrap();
+        let Some(Delta::Call(call)) = deltas.first() else { panic!("{deltas:?}") };
+        call.id.clone()
+    });
+    assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "{ids:?}");
+}
+
+#[test]
 fn half_a_call_is_never_given_out() {
     let piece = said(
         json!({ "tool_calls": [{ "index": 0, "id": "a", "function": { "name": "pay", "arguments": "{\"sum\":1" } }] }),
@@ -209,12 +222,12 @@ fn half_a_call_is_never_given_out() {
     let (deltas, ended) = read(Kind::OpenAi, [broken_off]);
     assert_eq!((deltas, ended), (vec![], Err(Trouble::CutOff { provider: "home".into() })));
     let nameless = openai(&[said(json!({ "tool_calls": [{ "index": 0, "id": "a" }] })), stopped("tool_calls")]);
-    assert_eq!(trouble(Kind::OpenAi, &nameless).word(), "garbled");
+    assert_eq!(word(&trouble(Kind::OpenAi, &nameless)), "garbled");
 }
 
 #[test]
 fn what_is_no_answer_is_a_trouble_of_the_provider() {
-    for (bytes, word) in [
+    for (bytes, expected) in [
         (openai(&[]), "cut_off"),
         (b"".to_vec(), "cut_off"),
         (b"<html><body>502 Bad Gateway</body></html>".to_vec(), "cut_off"),
@@ -230,7 +243,7 @@ fn what_is_no_answer_is_a_trouble_of_the_provider() {
         (openai(&[stopped("error")]), "failed"),
     ] {
         let trouble = trouble(Kind::Compatible, &bytes);
-        assert_eq!(trouble.word(), word, "{:?}", bytes.escape_ascii().to_string());
+        assert_eq!(word(&trouble), expected, "{:?}", bytes.escape_ascii().to_string());
         assert_eq!(trouble.fault(), Fault::Provider);
     }
 }
@@ -241,7 +254,7 @@ fn what_was_said_before_an_error_was_said() {
     let (deltas, ended) = read(Kind::Compatible, [&openai(&chunks)[..]]);
     assert_eq!(deltas, [text("Well,")]);
     let trouble = ended.unwrap_err();
-    assert_eq!((trouble.word(), trouble.to_string().contains("secret")), ("busy", false));
+    assert_eq!((word(&trouble), trouble.to_string().contains("secret")), ("busy", false));
 }
 
 #[test]
@@ -261,7 +274,7 @@ fn thoughts_and_half_characters_are_not_said() {
 
 #[test]
 fn thoughts_are_no_beginning_and_calls_are() {
-    let (mut stream, mut deltas) = (Stream::new(Kind::Compatible, "home".into(), 0), Vec::new());
+    let (mut stream, mut deltas) = (Stream::new(Kind::Compatible, "home".into()), Vec::new());
     let chunk = |value: Value| format!("data: {value}\n\n").into_bytes();
     stream.push(b": keep-alive\n\n", &mut deltas).unwrap();
     assert_eq!((stream.steps(), stream.has_begun()), (0, false));
@@ -270,27 +283,28 @@ fn thoughts_are_no_beginning_and_calls_are() {
     let begins = json!({ "tool_calls": [{ "index": 0, "id": "a", "function": { "name": "f" } }] });
     stream.push(&chunk(said(begins)), &mut deltas).unwrap();
     assert_eq!((stream.steps(), stream.has_begun(), deltas.len()), (2, true, 0));
+    assert_eq!((stream.is_calling(), stream.written_bytes()), (true, "hmf".len()));
 }
 
 #[test]
 fn an_endless_answer_ends_at_its_bounds() {
-    let word = format!("data: {}\n\n", said(json!({ "content": "word ".repeat(100) }))).into_bytes();
-    let many = word.repeat(TEXT_BYTES_MAX / 500 + 2);
+    let event = format!("data: {}\n\n", said(json!({ "content": "word ".repeat(100) }))).into_bytes();
+    let many = event.repeat(TEXT_BYTES_MAX / 500 + 2);
     let (deltas, ended) = read(Kind::Compatible, many.chunks(4_096));
-    assert_eq!(ended.unwrap_err().word(), "too_long");
+    assert_eq!(word(&ended.unwrap_err()), "too_long");
     let spoken: usize = deltas.iter().map(|delta| if let Delta::Text(text) = delta { text.len() } else { 0 }).sum();
     assert!(spoken <= TEXT_BYTES_MAX, "{spoken}");
 
     let keep_alive = b": still here\n\n".repeat(ANSWER_BYTES_MAX / 14 + 1);
-    assert_eq!(read(Kind::Compatible, keep_alive.chunks(65_536)).1.unwrap_err().word(), "too_long");
-    assert_eq!(trouble(Kind::Compatible, &vec![b'x'; 1 << 20]).word(), "too_long");
+    assert_eq!(word(&read(Kind::Compatible, keep_alive.chunks(65_536)).1.unwrap_err()), "too_long");
+    assert_eq!(word(&trouble(Kind::Compatible, &vec![b'x'; 1 << 20])), "too_long");
 
     let calls: Vec<Value> =
         (0..=CALLS_MAX).map(|index| json!({ "index": index, "id": "a", "function": { "name": "f" } })).collect();
-    assert_eq!(trouble(Kind::Compatible, &openai(&[said(json!({ "tool_calls": calls }))])).word(), "too_long");
+    assert_eq!(word(&trouble(Kind::Compatible, &openai(&[said(json!({ "tool_calls": calls }))]))), "too_long");
     let long =
         json!({ "tool_calls": [{ "index": 0, "function": { "name": "f", "arguments": "x".repeat(CALL_BYTES_MAX) } }] });
-    assert_eq!(trouble(Kind::Compatible, &openai(&[said(long)])).word(), "too_long");
+    assert_eq!(word(&trouble(Kind::Compatible, &openai(&[said(long)]))), "too_long");
 }
 
 #[test]
@@ -324,8 +338,8 @@ fn anthropics_blocks_become_words_and_calls() {
         [
             text("One moment"),
             text("."),
-            call("toolu_1", "weather", "{\"city\": \"Köln\"}"),
-            call("toolu_2", "time", "{}"),
+            call(1, "weather", "{\"city\": \"Köln\"}"),
+            call(2, "time", "{}"),
             done(Stop::Calls, 120, 42)
         ]
     );
@@ -351,7 +365,7 @@ fn anthropics_reasons_and_errors_are_told_apart() {
     ] {
         assert_eq!(all(Kind::Anthropic, &says(reason)), [text("x"), done(why, 101, 2)], "{reason}");
     }
-    for (kind, word) in [
+    for (kind, expected) in [
         ("overloaded_error", "busy"),
         ("rate_limit_error", "busy"),
         ("api_error", "failed"),
@@ -360,17 +374,17 @@ fn anthropics_reasons_and_errors_are_told_apart() {
     ] {
         let error = json!({ "type": "error", "error": { "type": kind, "message": "words of a caller" } });
         let trouble = trouble(Kind::Anthropic, &anthropic(&[message_start(1), error]));
-        assert_eq!(trouble.word(), word, "{kind}");
+        assert_eq!(word(&trouble), expected, "{kind}");
         assert!(trouble.to_string().contains(kind) && !trouble.to_string().contains("words"), "{trouble}");
     }
-    for (bytes, word) in [
+    for (bytes, expected) in [
         (anthropic(&[message_start(1)]), "cut_off"),
         (b"event: message_start\ndata: {\"type\":\"message_start\"}\n\n".to_vec(), "garbled"),
         (b"data: {}\n\n".to_vec(), "garbled"),
         (b"data: nonsense\n\n".to_vec(), "garbled"),
         (anthropic(&message_end("end_turn", 0)), "empty"),
     ] {
-        assert_eq!(trouble(Kind::Anthropic, &bytes).word(), word, "{:?}", bytes.escape_ascii().to_string());
+        assert_eq!(word(&trouble(Kind::Anthropic, &bytes)), expected, "{:?}", bytes.escape_ascii().to_string());
     }
 }
 
@@ -386,7 +400,7 @@ fn half_a_call_of_anthropics_is_never_given_out() {
         json!({ "type": "content_block_stop", "index": 1 }),
     ];
     let (deltas, ended) = read(Kind::Anthropic, [&anthropic(&events)[..]]);
-    assert_eq!((deltas, ended.unwrap_err().word()), (vec![text("So")], "cut_off"));
+    assert_eq!((deltas, word(&ended.unwrap_err())), (vec![text("So")], "cut_off"));
     events.extend(message_end("max_tokens", 9));
     assert_eq!(all(Kind::Anthropic, &anthropic(&events)), [text("So"), done(Stop::Length, 101, 9)]);
 }

@@ -109,6 +109,7 @@ async fn serve(mut stream: TcpStream, address: SocketAddr, noted: Arc<StdMutex<V
         "/none" => to(302, "http://"),
         "/found" => to(302, "/json"),
         "/kept" => to(307, "/json"),
+        "/elsewhere" => to(308, &format!("http://localhost:{port}/json")),
         "/short" => b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this".to_vec(),
         "/ssh" => b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(),
         "/slow" => {
@@ -209,6 +210,12 @@ async fn what_was_sent_is_sent_on_only_where_http_says_so_and_secrets_stay_at_ho
         let last = server.seen().pop().unwrap();
         assert!(last.starts_with(sent) && last.contains("x-key: hush"), "{last}");
     }
+    // What was sent is for nobody else, also where the other one may be called.
+    let allow = vec![server.address.to_string().parse().unwrap(), "localhost".parse().unwrap()];
+    let both = Clients::new(Guard { allow, is_open: false });
+    let sent_on = tool(&format!("url = \"http://{}/elsewhere\"\nmethod = \"POST\"", server.address));
+    failed(&both.ask(&sent_on, &headers, &Map::new(), LONG).await, "to another one");
+    assert!(server.seen().pop().unwrap().starts_with("POST /elsewhere"));
     // The other server is another origin.
     let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = elsewhere.local_addr().unwrap();

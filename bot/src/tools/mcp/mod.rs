@@ -8,7 +8,7 @@
 mod offer;
 mod program;
 
-use std::{collections::HashMap, error::Error, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, error::Error, sync::Arc, time::Duration};
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use rmcp::{
@@ -28,9 +28,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::{
     sync::{Notify, Semaphore, watch},
-    time::{Instant, interval, timeout},
+    time::{Instant, interval, sleep_until, timeout},
 };
-use url::Url;
+use url::{Position, Url};
 
 use self::program::Program;
 use super::{
@@ -52,6 +52,9 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// Time for the answer to that.
 const PING_WITHIN: Duration = Duration::from_secs(10);
+
+/// A list that changed is asked for after this long: some servers say that it did whenever it is asked for.
+const LIST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Time for an orderly good-bye.
 const END_WITHIN: Duration = Duration::from_secs(2);
@@ -145,6 +148,7 @@ impl Server {
         loop {
             let began = Instant::now();
             let Err(why) = self.session(&mut stop).await else { break };
+            let why = self.shown(why);
             if began.elapsed() >= HELD {
                 failures = 0;
             }
@@ -184,7 +188,10 @@ impl Server {
             pings.tick().await;
             loop {
                 tokio::select! {
-                    () = changed.notified() => self.list(&peer).await?,
+                    () = changed.notified() => {
+                        sleep_until(Instant::now() + LIST_PAUSE).await;
+                        self.list(&peer).await?;
+                    }
                     _ = pings.tick() => ping(&peer).await?,
                 }
             }
@@ -207,11 +214,11 @@ impl Server {
             Way::Program { command, env } => {
                 let (program, stdout, stdin) = Program::start(&self.name, command, env)?;
                 let transport = AsyncRwTransport::new_client(stdout, stdin).with_max_line_length(MESSAGE_BYTES_MAX);
-                let service = client.serve(transport).await.map_err(|error| unsettled(&error))?;
+                let service = client.serve(transport).await.map_err(|error| innermost(&error))?;
                 Ok((service, Some(program)))
             }
             Way::Http { url, headers } => {
-                let http = self.clients.client(url).await.map_err(|error| one_line(&error))?;
+                let http = self.clients.client(url).await.map_err(|error| innermost(&error))?;
                 let headers: HashMap<HeaderName, HeaderValue> =
                     headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
                 let config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
@@ -220,10 +227,23 @@ impl Server {
                     .max_sse_event_size(MESSAGE_BYTES_MAX)
                     .max_error_response_size(ERROR_BYTES_MAX);
                 let transport = StreamableHttpClientTransport::with_client(http, config);
-                let service = client.serve(transport).await.map_err(|error| unsettled(&error))?;
+                let service = client.serve(transport).await.map_err(|error| innermost(&error))?;
                 Ok((service, None))
             }
         }
+    }
+
+    /// Why it broke, in one short line without what may be secret in a URL: servers repeat the path that they were
+    /// asked for.
+    fn shown(&self, mut why: String) -> String {
+        if let Way::Http { url, .. } = &self.way {
+            for part in [&url[Position::BeforePath..], url.path(), url.query().unwrap_or_default()] {
+                if !matches!(part, "" | "/") {
+                    why = why.replace(part, "…");
+                }
+            }
+        }
+        offer::short(&why)
     }
 
     /// Asks for the tools and puts them on the board.
@@ -233,7 +253,7 @@ impl Server {
             let mut cursor = None;
             for _ in 0..PAGES_MAX {
                 let page = PaginatedRequestParams::default().with_cursor(cursor.take());
-                let page = peer.list_tools(Some(page)).await.map_err(|error| one_line(&error))?;
+                let page = peer.list_tools(Some(page)).await.map_err(|error| innermost(&error))?;
                 listed.extend(page.tools);
                 cursor = page.next_cursor;
                 if cursor.is_none() {
@@ -314,7 +334,7 @@ async fn ping(peer: &Peer<RoleClient>) -> Result<(), String> {
     match asked.await {
         Ok(_) | Err(ServiceError::McpError(_) | ServiceError::UnexpectedResponse) => Ok(()),
         Err(ServiceError::Timeout { .. }) => Err("it did not answer a ping".to_owned()),
-        Err(error) => Err(one_line(&error)),
+        Err(error) => Err(innermost(&error)),
     }
 }
 
@@ -328,27 +348,30 @@ fn pause(failures: u32) -> Duration {
     Duration::from_secs(1 << failures.saturating_sub(1).min(6)).min(PAUSE_MAX)
 }
 
-/// Why a server could not be spoken to. What lies innermost says it best: the address that may not be called, the
-/// connection that was refused.
-fn unsettled(error: &ClientInitializeError) -> String {
-    let ClientInitializeError::TransportError { error, .. } = error else { return one_line(error) };
-    let mut cause: &(dyn Error + 'static) = error;
-    loop {
-        // The SDK shows what its HTTP client says, and does not name it as the source.
-        let inside = match cause.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
-            Some(StreamableHttpError::Client(http)) => Some(http as &(dyn Error + 'static)),
-            _ => cause.source(),
-        };
-        match inside {
-            Some(source) => cause = source,
-            None => break,
-        }
+/// What lies innermost in an error: it says best what happened, such as the address that may not be called or the
+/// connection that was refused. The HTTP client's own errors name the URL, which may be a secret: they are never shown.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = inside(cause) {
+        cause = source;
     }
-    one_line(&cause)
+    match cause.downcast_ref::<reqwest::Error>().map(reqwest::Error::status) {
+        Some(Some(status)) => format!("HTTP {}", status.as_u16()),
+        Some(None) => "the request failed".to_owned(),
+        None => cause.to_string(),
+    }
 }
 
-fn one_line(error: &dyn fmt::Display) -> String {
-    offer::short(&error.to_string())
+/// The SDK shows some of what lies inside its errors and does not name it as their source.
+fn inside<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    if let Some(StreamableHttpError::Client(http)) = error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+        return Some(http);
+    }
+    match error.downcast_ref::<ClientInitializeError>() {
+        Some(ClientInitializeError::TransportError { error, .. }) => Some(error),
+        Some(ClientInitializeError::LegacyFallbackFailed { fallback, .. }) => Some(&**fallback),
+        _ => error.source(),
+    }
 }
 
 /// A server that is away is tried this often at least: whoever mends it does not want to wait.

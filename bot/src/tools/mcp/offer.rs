@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use rmcp::model::{CallToolResult, ContentBlock, ResourceContents};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::super::{
     Outcome,
@@ -29,6 +29,10 @@ pub(super) fn tools(server: &str, listed: &[rmcp::model::Tool], taken: &[String]
         }
         if parameters.get("type").is_none() {
             parameters["type"] = "object".into();
+        }
+        // Vendors refuse an object that does not say what is in it.
+        if parameters.get("properties").is_none() {
+            parameters["properties"] = Value::Object(Map::new());
         }
         let description = listed.description.as_deref().or(listed.title.as_deref()).unwrap_or_default();
         Some(Tool {
@@ -116,6 +120,7 @@ mod tests {
         assert_eq!(customer.origin, Origin::Mcp { server: "crm".to_owned(), tool: "find.customer".to_owned() });
         assert_eq!(customer.parameters["type"], json!("object"));
         assert_eq!((order.description.as_str(), order.rule.calls_max), ("Order", 3));
+        assert_eq!(order.parameters, json!({"type": "object", "properties": {}}));
         let many: Vec<_> =
             (0..500).map(|n| listed(json!({"name": format!("t{n}"), "inputSchema": {"type": "object"}}))).collect();
         assert_eq!(tools("crm", &many, &["*".to_owned()], &rule).len(), TOOLS_MAX);

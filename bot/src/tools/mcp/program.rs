@@ -19,6 +19,8 @@ use crate::llm::Secret;
 /// A running program, until it is dropped.
 pub(super) struct Program {
     child: Child,
+    /// What it leads. A child that has been waited for has no number any more, and may have left others behind.
+    group: Option<Pid>,
 }
 
 impl Program {
@@ -46,7 +48,8 @@ impl Program {
             .spawn()
             .map_err(|error| format!("{name} cannot be started: {error}"))?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let program = Self { child };
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let program = Self { child, group };
         if let Some(stderr) = stderr {
             // It ends with the program.
             tokio::spawn(log(server.as_str().to_owned(), stderr));
@@ -55,7 +58,7 @@ impl Program {
         Ok((program, stdout, stdin))
     }
 
-    /// Lets it end by itself for a while: its input has ended. Then it is killed.
+    /// Lets it end by itself for a while: its input has ended. Then it is killed, and what it has left behind.
     pub(super) async fn end(mut self, patience: Duration) {
         let _ = timeout(patience, self.child.wait()).await;
     }
@@ -63,9 +66,8 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Its number is its own until it has been waited for; afterwards there is none.
-        let group = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(group) = group {
+        // A group's number stays its own while anybody is in it; where nobody is, nothing happens.
+        if let Some(group) = self.group.take() {
             let _ = kill_process_group(group, Signal::KILL);
         }
     }

@@ -74,9 +74,6 @@ fn the_model_is_told_of_what_its_persona_may_use_and_of_nothing_else() {
     let registry = registry();
     let names: Vec<_> = registry.specs().into_iter().map(|spec| spec.name).collect();
     assert_eq!(names, ["crm__find", "crm__guarded", "crm__refund", "hang_up", "take_note", "transfer"]);
-    assert_eq!(registry.kind("crm__find"), Some(Kind::Outside));
-    assert_eq!(registry.kind("hang_up"), Some(Kind::BuiltIn(BuiltIn::HangUp)));
-    assert_eq!((registry.kind("admin__delete"), registry.kind("crm__wipe")), (None, None));
     assert!(registry.is_safe_to_cancel("crm__find") && !registry.is_safe_to_cancel("crm__refund"));
     assert_eq!(registry.filler("crm__find", Language::GERMAN), Some("Ich sehe nach."));
     assert_eq!(registry.filler("crm__refund", Language::GERMAN), Some("Moment."));
@@ -109,7 +106,7 @@ fn what_the_caller_talks_the_model_into_is_refused_and_recorded() {
     let seen = verdicts(&mut registry);
     assert_eq!(seen[2], "refundeverything unknown_tool");
     assert_eq!(seen.len(), 9);
-    assert_eq!(registry.under_way().count(), 0);
+    assert_eq!(registry.under_way.len(), 0);
 }
 
 #[test]
@@ -221,17 +218,6 @@ fn arguments_that_fit_and_cannot_be_done_are_explained() {
     assert!(matches!(transfer.does, Does::BuiltIn(Action::Transfer { to, .. }) if to == "sip:sales@office.example"));
 }
 
-#[test]
-fn tools_that_come_and_go_are_taken_over_without_forgetting() {
-    let mut registry = registry();
-    let persona = Persona::parse("p", PERSONA).unwrap();
-    registry.admit(&call("1", "crm__find", json!({})), at(0)).unwrap();
-    let renewed: Catalog = [tool("crm__new", Approval::Allow)].into_iter().collect();
-    registry.renew(Arc::new(renewed), &persona);
-    assert_eq!((registry.kind("crm__find"), registry.kind("crm__new")), (None, Some(Kind::Outside)));
-    assert!(registry.settle("1", Settled::Answered(&Outcome::done("found")), at(1)));
-}
-
 #[derive(Clone, Debug)]
 enum Step {
     Admit(u8, usize, i64),
@@ -283,7 +269,7 @@ proptest! {
                     prop_assert!(registry.due().is_none_or(|due| due > now));
                 }
             }
-            prop_assert!(carried_out.len() <= 6 && registry.under_way().count() <= 2);
+            prop_assert!(carried_out.len() <= 6 && registry.under_way.len() <= 2);
             prop_assert!(refunds <= 2 && refunds <= yeses);
         }
     }

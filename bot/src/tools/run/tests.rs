@@ -205,14 +205,19 @@ async fn a_server_that_starts_the_second_time_is_taken_then() {
 
 #[tokio::test]
 async fn programs_end_with_this_server_and_take_theirs_along() {
-    let outside = stubborn("");
-    has(&outside, "s__child").await;
-    let server = call(&outside, "s__pid", json!({})).await.content;
-    let child = call(&outside, "s__child", json!({})).await.content;
-    assert!(!is_gone(&server) && !is_gone(&child));
-    drop(outside);
-    ends(&server).await;
-    ends(&child).await;
+    for is_closed in [false, true] {
+        let outside = stubborn("");
+        has(&outside, "s__child").await;
+        let server = call(&outside, "s__pid", json!({})).await.content;
+        let child = call(&outside, "s__child", json!({})).await.content;
+        assert!(!is_gone(&server) && !is_gone(&child));
+        if is_closed {
+            outside.close().await;
+        }
+        drop(outside);
+        ends(&server).await;
+        ends(&child).await;
+    }
 }
 
 #[tokio::test]
@@ -290,6 +295,26 @@ async fn a_web_server_that_is_no_mcp_server_is_down_with_a_reason() {
         let why = why(&outside);
         assert!(!why.is_empty() && why.len() < 400 && !why.contains('\n'), "{head}: {why}");
         assert!(outside.catalog().is_empty(), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_url_that_is_a_secret_is_not_shown() {
+    let full = |status: &str| {
+        let body = "Cannot POST /hush/mcp?key=whisper";
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+    };
+    let nobody = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut ports = vec![nobody];
+    for answer in [full("404 None"), full("403 No"), full("500 Oops"), full("302 Found"), "SSH-2.0\r\n".to_owned()] {
+        ports.push(answering(answer.into_bytes()).await);
+    }
+    for port in ports {
+        let url = format!("http://127.0.0.1:{port}/hush/mcp?key=whisper");
+        let outside = start(&format!("allow = [\"127.0.0.1:{port}\"]\n[mcp.s]\nurl = {url:?}"));
+        timeout(LONG, outside.settled()).await.unwrap();
+        let why = why(&outside);
+        assert!(!why.is_empty() && !why.contains("hush") && !why.contains("whisper"), "{why}");
     }
 }
 
