@@ -93,8 +93,8 @@ pub fn cores() -> usize {
 pub fn start(config: &Config) -> Result<Result<Ears, NoEars>, Broken> {
     let store = Store::open(models::folder(None, config.models.dir.as_deref())?);
     let size = Size::of(config, cores());
-    let loaded = load(&store, &config.asr, &size);
-    let (recognizer, silero) = match loaded {
+    let loaded = library(&store).and_then(|library| Ok((load_from(&library, &store, &config.asr, &size)?, library)));
+    let ((recognizer, silero), library) = match loaded {
         Ok(loaded) => loaded,
         Err(Broken::Model(missing @ Unusable::Missing { .. })) if config.asr.model.is_none() => {
             return Ok(Err(NoEars(missing.to_string())));
@@ -104,13 +104,13 @@ pub fn start(config: &Config) -> Result<Result<Ears, NoEars>, Broken> {
     let info = recognizer.info();
     tracing::info!(engine = info.engine, model = %info.model, workers = size.workers, streams_max = size.streams_max, "recognizer loaded");
     let options = Options { workers: size.workers, streams_max: size.streams_max };
-    Ok(Ok(Ears::start_with_turns(recognizer, silero, end_of_turn(&store)?, options)?))
+    Ok(Ok(Ears::start_with_turns(recognizer, silero, end_of_turn(&store, &library)?, options)?))
 }
 
 /// The model that says whether somebody who pauses is done. Where it is missing nobody is told.
-fn end_of_turn(store: &Store) -> Result<Option<turn::Model>, Broken> {
+fn end_of_turn(store: &Store, library: &Library) -> Result<Option<turn::Model>, Broken> {
     match store.smart_turn() {
-        Ok(path) => Ok(Some(turn::Model::load(&Library::open(&store.library()?)?, &path)?)),
+        Ok(path) => Ok(Some(turn::Model::load(library, &path)?)),
         Err(missing @ Unusable::Missing { .. }) => {
             tracing::info!(%missing, "agents go by silence and words alone");
             Ok(None)
@@ -124,20 +124,33 @@ fn end_of_turn(store: &Store) -> Result<Option<turn::Model>, Broken> {
 /// # Errors
 /// [`Broken`]; a model that is not there is [`Unusable::Missing`] inside.
 pub fn load(store: &Store, asr: &Asr, size: &Size) -> Result<(Arc<dyn Recognizer>, Silero), Broken> {
-    let library = Library::open(&store.library()?)?;
-    let silero = Silero::load(&library, &store.silero()?)?;
+    load_from(&library(store)?, store, asr, size)
+}
+
+/// The ONNX Runtime that every model of the process runs on.
+fn library(store: &Store) -> Result<Library, Broken> {
+    Ok(Library::open(&store.library()?)?)
+}
+
+fn load_from(
+    library: &Library,
+    store: &Store,
+    asr: &Asr,
+    size: &Size,
+) -> Result<(Arc<dyn Recognizer>, Silero), Broken> {
+    let silero = Silero::load(library, &store.silero()?)?;
     let recognizer = match asr.engine {
-        Engine::Moonshine => moonshine(store, asr, &library)?,
+        Engine::Moonshine => moonshine(store, asr, library)?,
         Engine::Whisper => match store.whisper(asr.model.as_deref())? {
             Some(model) => whisper(&model, size)?,
             None => {
                 return Err(Unusable::Missing { model: USUAL_WHISPER.to_owned(), dir: store.dir().to_owned() }.into());
             }
         },
-        Engine::Auto if asks_for_moonshine(asr) => moonshine(store, asr, &library)?,
+        Engine::Auto if asks_for_moonshine(asr) => moonshine(store, asr, library)?,
         Engine::Auto => match store.whisper(asr.model.as_deref())? {
             Some(model) => whisper(&model, size)?,
-            None => moonshine(store, asr, &library)?,
+            None => moonshine(store, asr, library)?,
         },
     };
     Ok((recognizer, silero))

@@ -40,17 +40,14 @@ const TURN: u64 = 1;
 const END: u64 = 1;
 
 /// What says: places, and what was begun.
-#[derive(Clone)]
-pub(crate) struct Says(Arc<Shared>);
-
-struct Shared {
+pub(crate) struct Says {
     places: Arc<Semaphore>,
     begun: AtomicU64,
 }
 
 impl Default for Says {
     fn default() -> Self {
-        Self(Arc::new(Shared { places: Arc::new(Semaphore::new(SAYS_MAX)), begun: AtomicU64::new(0) }))
+        Self { places: Arc::new(Semaphore::new(SAYS_MAX)), begun: AtomicU64::new(0) }
     }
 }
 
@@ -73,8 +70,13 @@ pub(crate) async fn start(
         let tag: String = tag.chars().take(40).collect();
         return Err(ApiError::bad_request("unknown_language", format!("nobody here speaks {tag:?}")));
     }
+    if let Some(why) = choose(voice, None).warning {
+        return Err(
+            ApiError::bad_request("unknown_voice", why).hint("man, woman, or a name that telephone applications use")
+        );
+    }
     let choice = choose(voice, language);
-    let Says(says) = app.says();
+    let says = app.says();
     let place = says.places.clone().try_acquire_owned().map_err(|_| ApiError::full("too much is being said"))?;
     let speech =
         app.voices()?.speak(&Utterance::plain(choice.voice, text), MOUTH_HZ).map_err(|refused| match refused {

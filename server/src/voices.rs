@@ -61,9 +61,17 @@ pub enum Broken {
 /// # Errors
 /// [`Broken`].
 pub fn start(config: &Config) -> Result<Voices, Broken> {
+    start_with(config, None)
+}
+
+/// The same for readers who are told visemes, where somebody knows how words sound.
+///
+/// # Errors
+/// [`Broken`].
+pub fn start_with(config: &Config, visemes: Option<Phonemes>) -> Result<Voices, Broken> {
     let tts = &config.tts;
-    let workers = tts.workers.unwrap_or(if tts.is_remote() { REMOTE_WORKERS } else { Options::default().workers });
-    let visemes = tts.visemes.then(Phonemes::default);
+    let usual = if tts.is_remote() { REMOTE_WORKERS } else { Options::default().workers };
+    let workers = tts.workers.unwrap_or(usual);
     let options = Options { workers, visemes, ..Options::default() };
     let voice =
         Maker { config, workers, espeak: Arc::new(Espeak::default()), net: None, loaded: BTreeMap::new() }.make()?;

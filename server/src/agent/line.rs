@@ -61,6 +61,11 @@ impl Reins {
         self.wishes.recv().await
     }
 
+    /// Waits until the conversation is over.
+    pub(crate) async fn over(&self) {
+        self.told.closed().await;
+    }
+
     /// Tells what happened; a conversation that is over is told nothing.
     pub(crate) async fn tell(&self, input: Input) {
         let _ = self.told.send(input).await;

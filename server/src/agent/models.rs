@@ -5,7 +5,7 @@
 //! whoever brings them waits. A question that is cancelled is dropped at once, with its connection.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     sync::Arc,
 };
 
@@ -55,10 +55,9 @@ impl Brains {
         let providers: Vec<Provider> = config.llm.iter().filter_map(|model| model.provider().ok()).collect();
         let mut clients = BTreeMap::new();
         for persona in personas.all().filter(|_| !providers.is_empty()) {
-            let chosen = chosen(&persona.models);
-            if !clients.contains_key(&chosen) {
-                let client = Client::new(ordered(&providers, &chosen), config.agent.patience())?;
-                clients.insert(chosen, client);
+            if let Entry::Vacant(entry) = clients.entry(chosen(&persona.models)) {
+                let client = Client::new(ordered(&providers, entry.key()), config.agent.patience())?;
+                entry.insert(client);
             }
         }
         Ok(Self { clients })

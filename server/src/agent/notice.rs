@@ -51,7 +51,7 @@ pub(super) fn event(notice: Notice, participant: ParticipantId, waterfall: Optio
         Notice::Thought { turn, after } => trace(Some(turn), "thought", None, after),
         Notice::BotPaused { turn } => trace(Some(turn), "paused", None, Duration::ZERO),
         Notice::BotResumed { turn, why, after } => trace(Some(turn), "resumed", Some(word(&why)), after),
-        Notice::Dropped { turn, why, after } => trace(Some(turn), "dropped", Some(snake(&why)), after),
+        Notice::Dropped { turn, why, after } => trace(Some(turn), "dropped", Some(word(&why)), after),
         Notice::NotTaken { why, .. } => trace(None, "not_taken", Some(word(&why)), Duration::ZERO),
         Notice::Bridged { turn, after } => trace(Some(turn), "bridged", None, after),
         Notice::Tool { turn, name, what, after, .. } => {
@@ -113,18 +113,6 @@ fn step(step: ToolStep) -> &'static str {
 fn word(what: &impl Serialize) -> Arc<str> {
     let json = serde_json::to_value(what).unwrap_or_default();
     json.as_str().unwrap_or_default().into()
-}
-
-/// The same of one that has no word on the wire.
-fn snake(what: &impl std::fmt::Debug) -> Arc<str> {
-    let mut snake = String::new();
-    for sign in format!("{what:?}").chars() {
-        if sign.is_uppercase() && !snake.is_empty() {
-            snake.push('_');
-        }
-        snake.extend(sign.to_lowercase());
-    }
-    snake.into()
 }
 
 #[cfg(test)]

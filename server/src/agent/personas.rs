@@ -11,7 +11,7 @@ use std::{
 };
 
 use bot::{
-    persona::{BUILT_IN, BadPersona, Persona},
+    persona::{BUILT_IN, BadPersona, FILE_BYTES_MAX, Persona},
     routing::destination::Target,
 };
 
@@ -19,9 +19,6 @@ use crate::config::{Config, Llm, Numbers};
 
 /// Files of a folder that are read at most: nobody has so many personas.
 const FILES_MAX: usize = 1_000;
-
-/// The largest file: instructions of a hundred pages.
-const BYTES_MAX: u64 = 1 << 20;
 
 /// Why the personas cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -133,10 +130,13 @@ impl Personas {
 fn files(folder: &Path) -> Result<Vec<PathBuf>, BadPersonas> {
     let unreadable = |error| BadPersonas::Read { path: folder.to_owned(), error };
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(unreadable)?.take(FILES_MAX) {
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         if path.extension().is_some_and(|extension| extension == "toml") {
             files.push(path);
+        }
+        if files.len() > FILES_MAX {
+            return Err(unreadable(io::Error::other(format!("there are more than {FILES_MAX} personas"))));
         }
     }
     files.sort();
@@ -144,7 +144,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, BadPersonas> {
 }
 
 fn read(path: &Path) -> io::Result<String> {
-    if fs::metadata(path)?.len() > BYTES_MAX {
+    if fs::metadata(path)?.len() > FILE_BYTES_MAX as u64 {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     fs::read_to_string(path)

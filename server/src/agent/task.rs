@@ -4,7 +4,11 @@
 //! [`Agent`], drains it after every input, and wakes when it is due. It waits for the room's queue alone, and for a line
 //! that is slow to take a wish; sound, models and tools have tasks of their own. Nothing of what is said is logged here.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bot::{
     actor::{Follower, Seat},
@@ -37,6 +41,9 @@ use crate::{app::App, sound::Presence, telemetry};
 
 /// Entries of the room's log that are read at once.
 const ENTRIES: usize = 32;
+
+/// An agent to whom nobody comes leaves after this: it holds a place, and its room open.
+const ALONE_MAX: Duration = Duration::from_secs(600);
 
 /// A conversation that is on.
 pub(super) struct Talk {
@@ -98,6 +105,7 @@ impl Talk {
         if self.is_accompanied() {
             self.begin().await;
         }
+        let alone_until = tokio::time::Instant::now() + ALONE_MAX;
         while !self.is_over {
             let due = self.due();
             let due = async {
@@ -116,7 +124,13 @@ impl Talk {
                             self.hear(&entry).await;
                         }
                     }
-                    Err(fell_off) => events = room.follow(Some(fell_off.resume)),
+                    Err(fell_off) => {
+                        events = room.follow(Some(fell_off.resume));
+                        // Whoever came meanwhile is among those who are there.
+                        if self.is_accompanied() {
+                            self.begin().await;
+                        }
+                    }
                 },
                 heard = self.mouth.next() => match heard {
                     Some((at, heard)) => self.on_heard(at, heard).await,
@@ -143,6 +157,7 @@ impl Talk {
                         self.end().await;
                     }
                 }
+                () = tokio::time::sleep_until(alone_until), if !self.has_begun => self.end().await,
                 () = stop.cancelled() => self.end().await,
                 () = shutdown.cancelled() => self.end().await,
                 () = due => {

@@ -283,6 +283,13 @@ async fn show(State(app): State<App>, call: CallOf) -> Result<Json<Shown>, ApiEr
 async fn make(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let wish: Wish = json_body(&headers, &body, "{\"to\": \"sip:bob@192.0.2.1\", \"twiml\": \"<Response>…\"}")?;
     let phones = app.phones()?.clone();
+    let ring_for_s = wish.timeout_s.unwrap_or(RING_FOR_S);
+    if !(1..=RING_FOR_S_MAX).contains(&ring_for_s) {
+        let message = format!("timeout_s must be 1 to {RING_FOR_S_MAX}");
+        return Err(ApiError::bad_request("bad_timeout", message));
+    }
+    let detection = wish.detection.as_ref().map(DetectionWish::read).transpose()?;
+    // Last, since an agent takes a room and a place.
     let agent = wish.agent.filter(|agent| !matches!(agent, Persona::Usual(false)));
     let purpose = match (wish.twiml, wish.url, wish.room, agent) {
         (Some(twiml), None, None, None) => application(Source::Inline(twiml)),
@@ -295,11 +302,6 @@ async fn make(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Result
             return Err(ApiError::bad_request("too_many_purposes", message));
         }
     };
-    let ring_for_s = wish.timeout_s.unwrap_or(RING_FOR_S);
-    if !(1..=RING_FOR_S_MAX).contains(&ring_for_s) {
-        let message = format!("timeout_s must be 1 to {RING_FOR_S_MAX}");
-        return Err(ApiError::bad_request("bad_timeout", message));
-    }
     let originate = Originate {
         to: wish.to,
         from: wish.from,
@@ -309,7 +311,7 @@ async fn make(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Result
         longest: None,
         credentials: None,
         payer: "api".to_owned(),
-        detection: wish.detection.as_ref().map(DetectionWish::read).transpose()?,
+        detection,
     };
     let own = match &originate.purpose {
         Purpose::Agent(seated) => Some(seated.room().clone()),

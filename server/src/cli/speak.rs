@@ -13,6 +13,7 @@ use std::{
 
 use serde::Serialize;
 use tts::{
+    espeak::Phonemes,
     utterance::{CHARS_MAX, Utterance},
     voice::{self, Choice},
     worker::{Refused, Said},
@@ -111,13 +112,12 @@ fn speak(args: &Args, mut config: Config) -> Result<ExitCode, Error> {
         "-" => from_stdin()?,
         text => text.to_owned(),
     };
-    let Choice { voice, warning } = voice::choose(args.voice.as_deref(), args.lang.as_deref());
+    let Choice { voice, warning, .. } = voice::choose(args.voice.as_deref(), args.lang.as_deref());
     if let Some(warning) = warning {
         note(&format!("harmony: {warning}"))?;
     }
     config.tts.workers = Some(1);
-    config.tts.visemes = args.json;
-    let voices = voices::start(&config)?;
+    let voices = voices::start_with(&config, args.json.then(Phonemes::default))?;
     let rate_hz = voices.info().rate_hz;
     let mut speech = voices.speak(&Utterance::plain(voice, text), rate_hz)?;
     let seconds = |samples: u64| samples as f64 / f64::from(rate_hz);

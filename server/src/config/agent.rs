@@ -49,8 +49,9 @@ impl Agent {
         if self.conversations_max == 0 {
             return Some(("agent.conversations_max", "must be at least 1".to_owned()));
         }
-        if !(100..=60_000).contains(&self.first_word_ms) {
-            return Some(("agent.first_word_ms", "must be 100 to 60000".to_owned()));
+        // An agent gives a question up soon after, so that nobody hears nothing for five seconds.
+        if !(100..=4_000).contains(&self.first_word_ms) {
+            return Some(("agent.first_word_ms", "must be 100 to 4000".to_owned()));
         }
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         if self.persona.is_empty() || !self.persona.bytes().all(is_name) {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use bot::llm::{
     Kind, Provider, Role, Secret,
-    provider::{BadProvider, Price, Reach},
+    provider::{BadProvider, Price},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -69,7 +69,6 @@ impl Llm {
             role: self.role,
             price: self.price,
             extra: self.extra.clone(),
-            reach: Reach::Anywhere,
         };
         provider.check().map_err(|bad| {
             let key = match bad {

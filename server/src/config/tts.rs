@@ -25,8 +25,6 @@ pub struct Tts {
     pub fallback: bool,
     /// Threads that speak; 2 when not set, 16 where somebody across the network is waited for.
     pub workers: Option<usize>,
-    /// Whether whoever listens in this process is told visemes.
-    pub visemes: bool,
     /// OpenAI, or whoever has the same interface.
     pub openai: OpenAi,
     /// ElevenLabs.
@@ -141,7 +139,6 @@ impl Default for Tts {
             languages: Vec::new(),
             fallback: true,
             workers: None,
-            visemes: false,
             openai: OpenAi::default(),
             elevenlabs: ElevenLabs::default(),
             azure: Azure::default(),
@@ -202,6 +199,7 @@ impl Tts {
             Mouth::Espeak if has_voice => {
                 must("voice", "is chosen by espeak-ng itself: leave it out, or name an engine")
             }
+            Mouth::Espeak if part.speaker.is_some() => must("speaker", "is for Piper's voices"),
             Mouth::Espeak => None,
             _ if !has_voice => must("voice", "must be set for this engine"),
             Mouth::Piper => None,
@@ -243,6 +241,7 @@ mod tests {
         for (text, what) in [
             ("workers = 0", "tts.workers"),
             ("voice = \"x\"", "tts.voice"),
+            ("speaker = \"x\"", "tts.speaker"),
             ("engine = \"piper\"", "tts.voice"),
             ("engine = \"openai\"\nvoice = \"alloy\"", "tts.openai.api_key"),
             ("engine = \"elevenlabs\"\nvoice = \"x\"", "tts.elevenlabs.api_key"),
@@ -251,6 +250,7 @@ mod tests {
             ("engine = \"azure\"\nvoice = \"x\"\nspeaker = \"y\"", "tts.speaker"),
             ("[[languages]]\nlanguage = \"tlh\"\nengine = \"espeak\"", "tts.languages[0].language"),
             ("[[languages]]\nlanguage = \"de\"\nengine = \"piper\"", "tts.languages[0].voice"),
+            ("[[languages]]\nlanguage = \"de\"\nengine = \"espeak\"\nspeaker = \"x\"", "tts.languages[0].speaker"),
             (
                 "[[languages]]\nlanguage = \"de\"\nengine = \"espeak\"\n[[languages]]\nlanguage = \"de-DE\"\nengine = \"espeak\"",
                 "tts.languages[1].language",

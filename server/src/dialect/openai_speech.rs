@@ -8,7 +8,6 @@ use std::convert::Infallible;
 
 use axum::{
     Router,
-    body::Body,
     extract::{DefaultBodyLimit, State, rejection::BytesRejection},
     http::{HeaderValue, StatusCode, header},
     middleware::map_response,
@@ -40,24 +39,18 @@ use crate::{
 
 /// The route of this part.
 pub(crate) fn routes() -> Router<App> {
-    let speech = post(speech).layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let speech = post(speech).layer(DefaultBodyLimit::max(spoken::BODY_BYTES_MAX));
     Router::new().route("/v1/audio/speech", speech).layer(map_response(openai_rest::name_request))
 }
 
-/// Four thousand characters of four bytes, each written as an escape, and the rest.
-const BODY_BYTES_MAX: usize = 128 << 10;
-
 /// What `pcm` is.
 const PCM_HZ: u32 = 24_000;
-
-/// Of Opus: what music streams have twice of, and more than speech needs.
-const OPUS_BPS: u32 = 48_000;
 
 async fn speech(State(app): State<App>, body: Result<Bytes, BytesRejection>) -> Result<Response, Refusal> {
     let body = body.map_err(|rejection| Refusal::request(rejection.status(), "invalid_body", rejection.body_text()))?;
     let wanted = Wanted::parse(&body)?;
     let utterance = spoken::utterance(wanted.voice, &wanted.input, wanted.speed);
-    let spoken = Spoken::begin(&app, &utterance, wanted.format, OPUS_BPS).await?;
+    let spoken = Spoken::begin(&app, &utterance, wanted.format, spoken::OPUS_BPS).await?;
     let mut response = if wanted.events {
         Sse::new(unfold(Told::new(spoken, wanted.input.len()), |mut told| async move {
             told.next().await.map(|event| (event, told))
@@ -65,17 +58,9 @@ async fn speech(State(app): State<App>, body: Result<Bytes, BytesRejection>) -> 
         .keep_alive(KeepAlive::default())
         .into_response()
     } else {
-        let bytes = unfold(Some(spoken), |spoken| async move {
-            let mut spoken = spoken?;
-            match spoken.next().await? {
-                Ok(bytes) => Some((Ok(bytes), Some(spoken))),
-                // An answer that breaks off is cut, so that nobody takes it for whole.
-                Err(error) => Some((Err(std::io::Error::other(error.to_string())), None)),
-            }
-        });
-        let mut response = Body::from_stream(bytes).into_response();
-        let kind = HeaderValue::from_str(&wanted.format.media_type())
-            .unwrap_or_else(|_| HeaderValue::from_static("audio/wav"));
+        let mut response = spoken.body().into_response();
+        let kind =
+            HeaderValue::from_str(&media_type(wanted.format)).unwrap_or_else(|_| HeaderValue::from_static("audio/wav"));
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
     };
@@ -146,15 +131,16 @@ impl Wanted {
             Some("sse") => true,
             Some(other) => return Err(unknown("stream_format", other, "audio or sse")),
         };
-        let language = match wire.language.as_deref() {
-            None => spoken::language_of(&input),
+        let told = match wire.language.as_deref() {
+            None => None,
             Some(tag) => {
-                Language::nearest(tag).ok_or_else(|| unknown("language", tag, "a language that is spoken here"))?.0
+                let near = Language::nearest(tag);
+                Some(near.ok_or_else(|| unknown("language", tag, "a language that is spoken here"))?.0)
             }
         };
         let ignored = [("model", true), ("instructions", wire.instructions.is_some_and(|text| !text.is_null()))];
         Ok(Self {
-            voice: voice(wire.voice, language)?,
+            voice: voice(wire.voice, told, &input)?,
             format: format(wire.response_format.as_deref())?,
             speed: speed as f32,
             events,
@@ -164,8 +150,9 @@ impl Wanted {
     }
 }
 
-/// Who speaks: OpenAI's names promise a man or a woman and no language; our own names promise both.
-fn voice(voice: Option<Value>, language: Language) -> Result<VoiceId, Refusal> {
+/// Who speaks: OpenAI's names promise a man or a woman and no language, other names mostly both. Where neither the
+/// request nor the name says the language, the text does.
+fn voice(voice: Option<Value>, told: Option<Language>, input: &str) -> Result<VoiceId, Refusal> {
     let name = match &voice {
         Some(Value::String(name)) => name.as_str(),
         Some(Value::Object(fields)) => fields.get("id").and_then(Value::as_str).unwrap_or_default(),
@@ -174,15 +161,23 @@ fn voice(voice: Option<Value>, language: Language) -> Result<VoiceId, Refusal> {
     if name.is_empty() {
         return Err(Refusal::value("voice", "missing", "voice must be named, such as alloy."));
     }
-    let speaker = match name {
-        "ash" | "ballad" | "cedar" | "echo" | "fable" | "onyx" | "verse" => Some(Speaker::Man),
-        "alloy" | "coral" | "marin" | "nova" | "sage" | "shimmer" => Some(Speaker::Woman),
-        _ => None,
+    let (speaker, named) = match name {
+        "ash" | "ballad" | "cedar" | "echo" | "fable" | "onyx" | "verse" => (Speaker::Man, None),
+        "alloy" | "coral" | "marin" | "nova" | "sage" | "shimmer" => (Speaker::Woman, None),
+        _ => {
+            let found = choose(Some(name), None);
+            (found.voice.speaker, found.named)
+        }
     };
-    Ok(match speaker {
-        Some(speaker) => VoiceId { language, speaker },
-        None => choose(Some(name), Some(language.tag())).voice,
-    })
+    Ok(VoiceId { language: told.or(named).unwrap_or_else(|| spoken::language_of(input)), speaker })
+}
+
+/// The media type, with bare samples called as OpenAI calls them.
+fn media_type(format: Format) -> String {
+    match format {
+        Format { coding: Coding::Linear16, is_wav: false, .. } => "audio/pcm".to_owned(),
+        format => format.media_type(),
+    }
 }
 
 fn format(name: Option<&str>) -> Result<Format, Refusal> {
@@ -264,6 +259,26 @@ mod tests {
         assert_eq!(least.format, Format { coding: Coding::Linear16, is_wav: true, rate_hz: 24_000 });
         let told = parse(json!({"input": "Taxi", "model": "x", "voice": "nova", "language": "de-DE"})).unwrap();
         assert_eq!(told.voice.language, Language::GERMAN);
+    }
+
+    #[test]
+    fn a_text_is_read_in_the_language_that_is_told_or_named_or_its_own() {
+        let voice = |voice: &str, input: &str, language: Value| {
+            parse(json!({"input": input, "model": "x", "voice": voice, "language": language})).unwrap().voice
+        };
+        let german = VoiceId { language: Language::GERMAN, speaker: Speaker::Woman };
+        assert_eq!(voice("Polly.Marlene", "Taxi", Value::Null), german);
+        assert_eq!(voice("woman", "Guten Tag, wie geht es Ihnen", Value::Null), german);
+        assert_eq!(voice("nova", "Guten Tag, wie geht es Ihnen", Value::Null), german);
+        assert_eq!(voice("Polly.Joanna", "Taxi", json!("de-AT")), german);
+        assert_eq!(voice("woman", "Taxi", Value::Null).language, Language::ENGLISH_US);
+    }
+
+    #[test]
+    fn samples_without_a_header_are_called_as_openai_calls_them() {
+        assert_eq!(media_type(format(Some("pcm")).unwrap()), "audio/pcm");
+        assert_eq!(media_type(format(Some("wav")).unwrap()), "audio/wav");
+        assert_eq!(media_type(format(Some("flac")).unwrap()), "audio/flac");
     }
 
     #[test]

@@ -1,30 +1,73 @@
 //! Speech as the answer to a request: what is said becomes bytes while it is spoken, whichever dialect asked.
 //!
-//! Runs on the request's task. Nothing is answered before the first sound is there, so that a voice that fails is told
-//! by a status; one that fails later ends the answer before its end, which every client notices. Whoever goes away
-//! drops the answer and with it what is still to be said.
+//! Nothing is answered before the first sound is there, on the request's task, so that a voice that fails is told by a
+//! status. From then on a task of its own hands over one piece after the other; what fails later ends the answer before
+//! its end, which every client notices. Whoever goes away, or reads nothing for as long as a socket may be left unread,
+//! drops the speech and with it what is still to be said. At most [`PLACES_MAX`] are spoken to at once; one more is
+//! refused.
 
-use std::collections::VecDeque;
+use std::io;
 
+use axum::{body::Body, http::StatusCode};
 use bytes::Bytes;
+use futures_util::stream::unfold;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit, mpsc},
+    time::timeout,
+};
 use tts::{
     utterance::{Piece, Prosody, Utterance},
     voice::{self, Language, VoiceId},
-    worker::{Refused, Said, Speech},
+    worker::{Refused, Said, Speech, Voices},
 };
 
 use crate::{
     app::App,
     encode::{Encoder, Format},
     error::ApiError,
+    socket,
 };
+
+/// A request's body: four thousand characters of four bytes, each written as an escape, and the rest.
+pub(super) const BODY_BYTES_MAX: usize = 128 << 10;
+
+/// Opus without a bit rate: what music streams have twice of, and more than speech needs.
+pub(super) const OPUS_BPS: u32 = 48_000;
+
+/// Answers that are spoken at once in this process: a quarter of the lines of speech, so that calls keep the rest.
+const PLACES_MAX: usize = 256;
+
+static PLACES: Semaphore = Semaphore::const_new(PLACES_MAX);
+
+/// A place of one who is spoken to.
+pub(super) type Place = SemaphorePermit<'static>;
+
+/// Takes a place.
+///
+/// # Errors
+/// 503 when there is none.
+pub(super) fn place() -> Result<Place, ApiError> {
+    PLACES.try_acquire().map_err(|_| ApiError::full("too much is being said"))
+}
 
 /// An answer that is being spoken.
 pub(super) struct Spoken {
+    parts: mpsc::Receiver<Part>,
+    is_over: bool,
+}
+
+/// A part of an answer. Only one that ends by its last is whole.
+enum Part {
+    Bytes(Bytes),
+    Failed(NotSpoken),
+    Last,
+}
+
+/// What speaks an answer.
+struct Speaking {
     speech: Speech,
-    encoder: Option<Encoder>,
-    /// Bytes that wait to be sent.
-    ready: VecDeque<Bytes>,
+    encoder: Encoder,
+    _place: Place,
 }
 
 /// Why nothing, or not all, is said.
@@ -39,9 +82,12 @@ pub(super) enum NotSpoken {
     /// The voice failed.
     #[error(transparent)]
     Voice(#[from] voice::Error),
-    /// There is no voice, or no encoder.
+    /// There is no voice, no encoder, or no place.
     #[error(transparent)]
     Server(#[from] ApiError),
+    /// What was said already was not read.
+    #[error("the answer was left unread for too long")]
+    Unread,
 }
 
 impl NotSpoken {
@@ -63,6 +109,7 @@ impl NotSpoken {
                 ApiError::full("the voice of this server failed")
             }
             Self::Server(error) => error,
+            Self::Unread => ApiError::new(StatusCode::REQUEST_TIMEOUT, "unread", self.to_string()),
             Self::Nothing => ApiError::bad_request("nothing_to_say", self.to_string()),
         }
     }
@@ -76,68 +123,105 @@ impl Spoken {
         format: Format,
         bitrate_bps: u32,
     ) -> Result<Self, NotSpoken> {
-        let speech = app.voices()?.speak(utterance, format.rate_hz)?;
-        let mut header = Vec::new();
-        let encoder = Encoder::begin(format, bitrate_bps, &mut header).map_err(ApiError::internal)?;
-        let mut spoken = Self { speech, encoder: Some(encoder), ready: VecDeque::new() };
-        let mut is_heard = false;
-        let mut bytes = header;
-        while !is_heard {
-            match spoken.speech.next().await {
+        if app.admission().is_draining() {
+            return Err(ApiError::draining().into());
+        }
+        let place = place()?;
+        Self::by(app.voices()?, place, utterance, format, bitrate_bps).await
+    }
+
+    /// The same by these voices.
+    async fn by(
+        voices: &Voices,
+        place: Place,
+        utterance: &Utterance,
+        format: Format,
+        bitrate_bps: u32,
+    ) -> Result<Self, NotSpoken> {
+        let mut speech = voices.speak(utterance, format.rate_hz)?;
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::begin(format, bitrate_bps, &mut bytes).map_err(ApiError::internal)?;
+        loop {
+            match speech.next().await {
                 Some(Said::Samples { samples, .. }) => {
-                    is_heard = true;
-                    spoken.encode(&samples, &mut bytes);
+                    encoder.push(&samples, &mut bytes);
+                    break;
                 }
                 Some(Said::Failed { error, .. }) => return Err(error.into()),
                 Some(Said::Word { .. } | Said::Viseme { .. }) => {}
                 Some(Said::Finished { .. } | Said::Dropped { .. }) | None => return Err(NotSpoken::Nothing),
             }
         }
-        spoken.keep(bytes);
-        Ok(spoken)
+        // One part waits for the client; what is made beyond it waits in the line of speech, which is bounded.
+        let (to, parts) = mpsc::channel(1);
+        tokio::spawn(Speaking { speech, encoder, _place: place }.run(bytes, to));
+        Ok(Self { parts, is_over: false })
     }
 
     /// The next bytes; `None` after the last.
     pub(super) async fn next(&mut self) -> Option<Result<Bytes, NotSpoken>> {
-        loop {
-            if let Some(bytes) = self.ready.pop_front() {
-                return Some(Ok(bytes));
+        if self.is_over {
+            return None;
+        }
+        match self.parts.recv().await {
+            Some(Part::Bytes(bytes)) => return Some(Ok(bytes)),
+            Some(Part::Last) => self.is_over = true,
+            Some(Part::Failed(error)) => {
+                self.is_over = true;
+                return Some(Err(error));
             }
-            self.encoder.as_ref()?;
-            let mut bytes = Vec::new();
-            match self.speech.next().await {
-                Some(Said::Samples { samples, .. }) => self.encode(&samples, &mut bytes),
-                Some(Said::Failed { error, .. }) => {
-                    self.encoder = None;
-                    return Some(Err(error.into()));
-                }
+            // Whoever spoke it has given up, and could not say so.
+            None => {
+                self.is_over = true;
+                return Some(Err(NotSpoken::Unread));
+            }
+        }
+        None
+    }
+
+    /// The answer as a body. One that breaks off is cut, so that nobody takes it for whole.
+    pub(super) fn body(self) -> Body {
+        Body::from_stream(unfold(self, |mut spoken| async move {
+            let part = spoken.next().await?;
+            Some((part.map_err(|error| io::Error::other(error.to_string())), spoken))
+        }))
+    }
+}
+
+impl Speaking {
+    /// Hands everything over, `bytes` first, to a client that reads.
+    async fn run(self, mut bytes: Vec<u8>, to: mpsc::Sender<Part>) {
+        let Self { _place, mut speech, mut encoder } = self;
+        let last = loop {
+            if !bytes.is_empty() && !give(&to, Part::Bytes(std::mem::take(&mut bytes).into())).await {
+                return;
+            }
+            let said = tokio::select! {
+                said = speech.next() => said,
+                () = to.closed() => return,
+            };
+            match said {
+                Some(Said::Samples { samples, .. }) => encoder.push(&samples, &mut bytes),
                 Some(Said::Word { .. } | Said::Viseme { .. }) => {}
+                Some(Said::Failed { error, .. }) => break Part::Failed(error.into()),
                 Some(Said::Finished { .. } | Said::Dropped { .. }) => {
-                    if let Some(encoder) = self.encoder.take() {
-                        encoder.finish(&mut bytes);
+                    encoder.finish(&mut bytes);
+                    if !bytes.is_empty() && !give(&to, Part::Bytes(bytes.into())).await {
+                        return;
                     }
+                    break Part::Last;
                 }
                 // The voices stop before the end: the server goes down.
-                None => {
-                    self.encoder = None;
-                    return Some(Err(Refused::Closing.into()));
-                }
+                None => break Part::Failed(Refused::Closing.into()),
             }
-            self.keep(bytes);
-        }
+        };
+        give(&to, last).await;
     }
+}
 
-    fn encode(&mut self, samples: &[f32], bytes: &mut Vec<u8>) {
-        if let Some(encoder) = &mut self.encoder {
-            encoder.push(samples, bytes);
-        }
-    }
-
-    fn keep(&mut self, bytes: Vec<u8>) {
-        if !bytes.is_empty() {
-            self.ready.push_back(bytes.into());
-        }
-    }
+/// Hands a part over; false when the client has gone or reads nothing.
+async fn give(to: &mpsc::Sender<Part>, part: Part) -> bool {
+    matches!(timeout(socket::WRITE_TIMEOUT, to.send(part)).await, Ok(Ok(())))
 }
 
 /// What is to be said at a speed.
@@ -179,7 +263,74 @@ const ENGLISH: [&str; 48] = [
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tts::{fake::Fake, worker::Options};
+
     use super::*;
+    use crate::encode::Coding;
+
+    const PLAIN: Format = Format { coding: Coding::Linear16, is_wav: false, rate_hz: 16_000 };
+
+    fn voices() -> Voices {
+        Voices::start(Arc::new(Fake::default()), Options::default()).unwrap()
+    }
+
+    /// How many bytes come, and how it ends.
+    async fn rest(mut spoken: Spoken) -> (usize, Result<(), NotSpoken>) {
+        let mut bytes = 0;
+        while let Some(part) = spoken.next().await {
+            match part {
+                Ok(part) => bytes += part.len(),
+                Err(error) => {
+                    assert!(spoken.next().await.is_none(), "an end is the end");
+                    return (bytes, Err(error));
+                }
+            }
+        }
+        (bytes, Ok(()))
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_whole_or_ends_with_an_error() {
+        let voices = voices();
+        for (text, is_whole) in [("one two three four", true), ("one two three fail", false)] {
+            let utterance = Utterance::plain(VoiceId::default(), text);
+            let spoken = Spoken::by(&voices, place().unwrap(), &utterance, PLAIN, OPUS_BPS).await.unwrap();
+            let (bytes, end) = rest(spoken).await;
+            assert!(bytes > 3 * 1_600, "{text}: {bytes} bytes");
+            assert!(if is_whole { end.is_ok() } else { matches!(end, Err(NotSpoken::Voice(_))) }, "{text}: {end:?}");
+        }
+        let nothing = Utterance::plain(VoiceId::default(), "***");
+        let refused = Spoken::by(&voices, place().unwrap(), &nothing, PLAIN, OPUS_BPS).await;
+        assert!(matches!(refused.err(), Some(NotSpoken::Nothing)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_nothing_gives_up_the_line_and_the_place_and_is_not_told_that_it_was_all() {
+        static ONE: Semaphore = Semaphore::const_new(1);
+        let voices = voices();
+        let utterance = Utterance::plain(VoiceId::default(), "one two three four five six");
+        let place = ONE.try_acquire().unwrap();
+        let spoken = Spoken::by(&voices, place, &utterance, PLAIN, OPUS_BPS).await.unwrap();
+        assert_eq!(voices.stats().lines, 1);
+        // The clock goes on by itself once everybody waits for it alone.
+        drop(ONE.acquire().await.unwrap());
+        assert_eq!(voices.stats().lines, 0);
+        let (bytes, end) = rest(spoken).await;
+        assert!(bytes > 0 && matches!(end, Err(NotSpoken::Unread)), "{bytes} bytes, {end:?}");
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_gives_up_the_line_and_the_place() {
+        static ONE: Semaphore = Semaphore::const_new(1);
+        let voices = voices();
+        let utterance = Utterance::plain(VoiceId::default(), "one two three four five six");
+        let spoken = Spoken::by(&voices, ONE.try_acquire().unwrap(), &utterance, PLAIN, OPUS_BPS).await.unwrap();
+        drop(spoken.body());
+        drop(ONE.acquire().await.unwrap());
+        assert_eq!(voices.stats().lines, 0);
+    }
 
     #[test]
     fn a_text_is_read_in_its_own_language() {

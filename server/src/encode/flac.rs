@@ -1,8 +1,8 @@
 //! Samples into FLAC: mono, 16 bits, without loss. Pure.
 //!
 //! Blocks of 4,096 samples, each predicted by one of the five fixed polynomials, the rest coded after Rice; a block
-//! that this does not shorten is stored as it is, one of a single value as that. It makes speech half as long, as
-//! `flac -2` does. Source: RFC 9639.
+//! that this does not shorten is stored as it is, one of a single value as that. It makes speech shorter. Source: RFC
+//! 9639.
 
 /// Samples of a block: a tenth to half of a second, and what most encoders take.
 const BLOCK: usize = 4_096;

@@ -29,7 +29,7 @@ use super::{
     together,
 };
 use crate::{
-    agent::{self, Seated, Wish, With},
+    agent::{self, Reins, Seated, Wish, With},
     app::App,
     error::ApiError,
     recording,
@@ -96,7 +96,7 @@ pub(super) async fn talk(
                     let tones = Tone::read(&keys).unwrap_or_default();
                     let _ = press(phone.clone(), tones, Some(1)).await;
                 }
-                Some(Wish::Transfer { to }) => match connect(app, phones, phone, &room, &to).await {
+                Some(Wish::Transfer { to }) => match connect(app, phones, phone, &room, &to, &reins).await {
                     Ok(other) => {
                         reins.tell(Input::HungUp).await;
                         drop(reins);
@@ -160,7 +160,14 @@ fn is_accompanied(room: &RoomHandle) -> bool {
 }
 
 /// Calls somebody for the caller, who hears ringing meanwhile, and brings them into the room; why not, where nobody came.
-async fn connect(app: &App, phones: &Arc<Phones>, phone: &Phone, room: &RoomHandle, to: &str) -> Result<Held, String> {
+async fn connect(
+    app: &App,
+    phones: &Arc<Phones>,
+    phone: &Phone,
+    room: &RoomHandle,
+    to: &str,
+    reins: &Reins,
+) -> Result<Held, String> {
     let facts = phone.facts();
     let dial = Dial {
         whom: phones.whom_called(to).map_err(|error| error.to_string())?,
@@ -190,6 +197,8 @@ async fn connect(app: &App, phones: &Arc<Phones>, phone: &Phone, room: &RoomHand
     let is_taken = tokio::select! {
         is_taken = other.taken() => is_taken,
         _ = phone.over() => false,
+        // Somebody ended the conversation: nobody is waited for any more.
+        () = reins.over() => false,
     };
     drop(voice);
     if !is_taken {

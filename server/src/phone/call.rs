@@ -227,6 +227,7 @@ pub(crate) enum News {
 #[error("the call is over")]
 pub(crate) struct CallOver;
 
+#[expect(clippy::large_enum_variant, reason = "32 wait at most, for a moment")]
 enum Order {
     Ring,
     RingEarly(oneshot::Sender<Result<(), CallOver>>),

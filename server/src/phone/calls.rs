@@ -97,7 +97,7 @@ impl View {
             answered,
             ended,
             answered_by: phone.answered_by(),
-            room: place.as_ref().map(|place| place.room.id()).or(condition.entered.filter(|_| ended.is_some())),
+            room: place.as_ref().map(|place| place.room.id()).or_else(|| condition.entered.filter(|_| ended.is_some())),
             participant: place.map(|place| place.participant),
             is_muted: seated.is_some_and(|seated| seated.is_muted),
             condition,

@@ -50,7 +50,7 @@ impl Asking {
     /// As it is configured.
     pub(super) fn of(app: &App, ask: &Ask) -> Self {
         let settings = app.config().recording.consent.settings();
-        let named = ask.language.as_deref().or(app.config().sip.language.as_deref());
+        let named = ask.language.as_deref().or_else(|| app.config().sip.language.as_deref());
         let language = named.map(Language::nearest).unwrap_or_default();
         let question = ask.question.clone().unwrap_or_else(|| language.question(&settings));
         Self { question, language, settings }

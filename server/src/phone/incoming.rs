@@ -74,10 +74,7 @@ async fn answer(app: App, phones: Arc<Phones>, incoming: Incoming) {
     if app.admission().is_draining() {
         return reject(503, retry_after(5)).await;
     }
-    let from = match request.headers.from() {
-        Ok(from) => from,
-        Err(_) => return reject(400, Headers::new()).await,
-    };
+    let Ok(from) = request.headers.from() else { return reject(400, Headers::new()).await };
     let now = app.clock().now();
     let judged = judge(&phones, &request, &source, &from, replaces.is_some(), now);
     let Admitted { destination, asks, caller, called } = match judged {

@@ -30,6 +30,7 @@ use super::{
 use crate::{agent::Seated, app::App, recording};
 
 /// What a call does once it is taken.
+#[expect(clippy::large_enum_variant, reason = "there is one for each call, and it moves once")]
 pub(crate) enum Purpose {
     /// Runs an application; `status` is told how the call goes.
     Application {

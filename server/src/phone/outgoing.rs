@@ -173,8 +173,8 @@ pub(crate) async fn dial(app: &App, phones: &Arc<Phones>, dial: Dial) -> Result<
 
 async fn place(app: &App, phones: &Arc<Phones>, dial: &Dial, way: Way) -> Result<Held, NotDialled> {
     let remote = way.target.as_ref().map(|target| target.address);
-    let here = remote.map_or(phones.here(), |remote| local_ip(phones.here(), remote));
-    let advertised = way.advertise.or(phones.advertised_sound()).unwrap_or(here);
+    let here = remote.map_or_else(|| phones.here(), |remote| local_ip(phones.here(), remote));
+    let advertised = way.advertise.or_else(|| phones.advertised_sound()).unwrap_or(here);
     let mut line = Line::open(phones, advertised, way.capabilities, true)?;
     let offer = line.offer();
     let from_user = if dial.from.is_empty() { way.caller_id } else { dial.from.clone() };
@@ -236,7 +236,8 @@ async fn ways(app: &App, phones: &Phones, dial: &Dial) -> Result<Vec<Way>, NotDi
     match &dial.whom {
         Whom::Number(number) => {
             let party = party(phones, number)?;
-            let trunk = phones.trunks().iter().find(|trunk| phones.is_up(&trunk.name)).or(phones.trunks().first());
+            let trunk =
+                phones.trunks().iter().find(|trunk| phones.is_up(&trunk.name)).or_else(|| phones.trunks().first());
             let trunk = trunk.ok_or(NotDialled::NoTrunk)?.name.clone();
             Ok(vec![by_trunk(app, phones, dial, &trunk, party.best(), &party)?])
         }

@@ -547,7 +547,7 @@ mod tests {
         assert_eq!((view.status, view.about.channels), ("completed", 2));
         drop(to);
         followed.await.unwrap();
-        assert_eq!(book.views(&app, Some(&call)).await.unwrap(), [view.clone()]);
+        assert_eq!(book.views(&app, Some(&call)).await.unwrap(), std::slice::from_ref(&view));
 
         let mut wav = book.wav(&app, &view.sid, false).await.unwrap();
         let mut bytes = Vec::new();

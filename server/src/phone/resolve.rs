@@ -34,7 +34,7 @@ pub(crate) struct Resolver {
 impl Resolver {
     /// With the system's configuration.
     pub(crate) fn system() -> Self {
-        let dns = TokioResolver::builder_tokio().and_then(|builder| builder.build());
+        let dns = TokioResolver::builder_tokio().and_then(hickory_resolver::ResolverBuilder::build);
         if let Err(error) = &dns {
             tracing::info!(%error, "no name servers are configured: SIP names are looked up in the hosts file only");
         }

@@ -219,7 +219,7 @@ impl Sealing {
             }
         }
         self.agreed = protection.clone();
-        let rtp = place.rtp.or(self.place.rtp.filter(|_| is_known));
+        let rtp = place.rtp.or_else(|| self.place.rtp.filter(|_| is_known));
         self.place = Place { rtp, ..place };
     }
 

@@ -7,12 +7,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bot::tools::reach;
 use url::Url;
 
-use super::{
-    address::{Scope, scope},
-    error::WebhookError,
-};
+use super::error::WebhookError;
 use crate::config;
 
 /// The longest URL that is called: TwiML may name one in an attribute, and servers take about 8 kB.
@@ -191,16 +189,12 @@ impl Guard {
         trusts: Option<&Origin>,
         addresses: &[SocketAddr],
     ) -> Result<(), WebhookError> {
-        if self.is_open || trusts.is_some_and(|trusted| *trusted == target.origin()) {
+        if trusts.is_some_and(|trusted| *trusted == target.origin()) {
             return Ok(());
         }
-        let is_fine = |address: &SocketAddr| {
-            scope(address.ip()) == Scope::Public || self.exceptions.allows(target.name(), address.port(), address.ip())
-        };
-        match addresses.iter().find(|address| !is_fine(address)) {
-            Some(address) => Err(WebhookError::Refused { host: target.host().to_owned(), scope: scope(address.ip()) }),
-            None => Ok(()),
-        }
+        let guard = reach::Guard { allow: self.exceptions.allow.clone(), is_open: self.is_open };
+        let judged = guard.judge(target.name(), target.port(), addresses.iter().copied());
+        judged.map_err(|refused| WebhookError::Refused { host: target.host().to_owned(), scope: refused.scope })
     }
 }
 
@@ -210,6 +204,7 @@ const SHOWN_CHARS: usize = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::webhook::address::Scope;
 
     #[test]
     fn a_url_that_cannot_be_called_is_refused_before_anything_is_looked_up() {

@@ -33,12 +33,12 @@ use self::{
     refusal::Refusal,
     remote::Reach,
 };
-use crate::{app::App, clock::Clock, error::ApiError};
+use crate::{app::App, clock::Clock, dialect::spoken, error::ApiError};
 
 /// The routes of this dialect.
 pub fn routes() -> Router<App> {
     let listen = get(live::listen).post(prerecorded::transcribe).layer(DefaultBodyLimit::disable());
-    let speak = get(speak::listen).post(speak::speak).layer(DefaultBodyLimit::max(speak::BODY_BYTES_MAX));
+    let speak = get(speak::listen).post(speak::speak).layer(DefaultBodyLimit::max(spoken::BODY_BYTES_MAX));
     Router::new().route("/v1/listen", listen).route("/v1/speak", speak)
 }
 

@@ -9,13 +9,11 @@ mod query;
 mod script;
 
 use axum::{
-    body::Body,
     extract::{Query as QueryOf, State, rejection::BytesRejection},
     http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
-use futures_util::stream::unfold;
 use serde::Deserialize;
 
 pub use self::live::listen;
@@ -28,9 +26,6 @@ use crate::{
     app::App,
     dialect::spoken::{self, NotSpoken, Spoken},
 };
-
-/// Four thousand characters of four bytes, each written as an escape.
-pub(super) const BODY_BYTES_MAX: usize = 128 << 10;
 
 /// The body, where it is JSON.
 #[derive(Deserialize)]
@@ -68,15 +63,7 @@ async fn answer(
     let utterance = spoken::utterance(voice, &text, query.speed);
     let spoken = Spoken::begin(app, &utterance, query.format, query.bitrate_bps).await?;
     let model = model(&query, app)?;
-    let bytes = unfold(Some(spoken), |spoken| async move {
-        let mut spoken = spoken?;
-        match spoken.next().await? {
-            Ok(bytes) => Some((Ok(bytes), Some(spoken))),
-            // An answer that breaks off is cut, so that nobody takes it for whole.
-            Err(error) => Some((Err(std::io::Error::other(error.to_string())), None)),
-        }
-    });
-    let mut response = Body::from_stream(bytes).into_response();
+    let mut response = spoken.body().into_response();
     let told = [
         (header::CONTENT_TYPE, query.format.media_type()),
         (HeaderName::from_static("dg-model-uuid"), model.uuid()),

@@ -213,7 +213,7 @@ impl Carrier {
             CallEvent::Ringing { answer, .. } => {
                 let has_sound = answer.is_some_and(|answer| self.accept(&answer));
                 if !self.state.borrow().has_sound() {
-                    self.due = self.due.or(has_sound.then_some(Due::Early));
+                    self.due = self.due.or_else(|| has_sound.then_some(Due::Early));
                     if self.due.is_none() || !self.line.is_ready() {
                         self.state.send_replace(State::Ringing);
                     }

@@ -2,7 +2,8 @@
 //!
 //! One task reads what the client writes, says it on a line of its own and sends what comes of it; the three take
 //! turns, and none waits for another but for the socket itself: a client that reads nothing is one that nothing is
-//! made for. What waits to be said is [`super::script`]'s; of sound two seconds and a sentence are made ahead.
+//! made for. What waits to be said is [`super::script`]'s; of sound two seconds and a sentence are made ahead. The line
+//! is opened with the first sentence and let go when nothing was said for a while: a socket that is silent holds none.
 
 use std::{future::pending, time::Duration};
 
@@ -15,6 +16,7 @@ use axum::{
     response::Response,
 };
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep_until};
 use tts::worker::{Refused, Said, Speech, SpeechInput};
 
 use super::{
@@ -29,7 +31,7 @@ use crate::{
             message::{self, ModelInfo},
             refusal::Refusal,
         },
-        spoken,
+        spoken::{self, NotSpoken, Place},
         wire::{self, Ended, Incoming, Writer},
     },
     encode::Encoder,
@@ -40,6 +42,9 @@ use crate::{
 /// Without a message for this long the socket is closed: an application says something to its caller more often, and
 /// the public service waits as long.
 const IDLE_AFTER: Duration = Duration::from_secs(3_600);
+
+/// A line of speech on which nothing is said for this long is let go: a speaker pauses for less within what it says.
+const LET_GO_AFTER: Duration = Duration::from_secs(10);
 
 /// Messages that cannot be read before the client is taken for no client of this dialect.
 const GARBAGE_MAX: u32 = 10;
@@ -72,12 +77,10 @@ pub async fn listen(
     response
 }
 
-/// A line of speech that waits for its socket.
+/// What waits for its socket.
 struct Opened {
     query: Query,
     model: ModelInfo,
-    input: SpeechInput,
-    speech: Speech,
     encoder: Encoder,
 }
 
@@ -87,13 +90,27 @@ fn open(app: &App, pairs: &[(String, String)]) -> Result<Opened, Refusal> {
         return Err(ApiError::draining().into());
     }
     let model = model(&query, app)?;
-    let opened = app.voices()?.open(query.format.rate_hz);
-    let (input, speech) = opened.map_err(|refused| match refused {
-        Refused::Closing => ApiError::draining(),
-        refused => ApiError::full(refused.to_string()),
-    })?;
+    // Whoever could not be spoken to now is told so by a status; the line itself is opened with the first sentence.
+    drop(Line::open(app, query.format.rate_hz, 0)?);
     let encoder = Encoder::begin(query.format, query.bitrate_bps, &mut Vec::new()).map_err(ApiError::internal)?;
-    Ok(Opened { query, model, input, speech, encoder })
+    Ok(Opened { query, model, encoder })
+}
+
+/// A line of speech with its place; dropping it lets both go.
+struct Line {
+    input: SpeechInput,
+    speech: Speech,
+    /// The number of what was said last on the line before this one: each counts from 1.
+    before: u64,
+    _place: Place,
+}
+
+impl Line {
+    fn open(app: &App, rate_hz: u32, before: u64) -> Result<Self, NotSpoken> {
+        let place = spoken::place()?;
+        let (input, speech) = app.voices()?.open(rate_hz)?;
+        Ok(Self { input, speech, before, _place: place })
+    }
 }
 
 /// What a client may say.
@@ -146,13 +163,17 @@ impl Outcome {
 }
 
 async fn run(app: App, socket: WebSocket, opened: Opened, request_id: String) {
-    let Opened { query, model, mut input, mut speech, mut encoder } = opened;
+    let Opened { query, model, mut encoder } = opened;
     let (writer, mut reader) = wire::split(socket, IDLE_AFTER);
     let mut client = Client { writer, is_gone: false };
     let (model_name, model_version) = (model.name.as_str(), model.version.as_str());
     client.tell(&Told::Metadata { request_id: &request_id, model_name, model_version, model_uuid: model.uuid() }).await;
     let mut script = Script::default();
     let mut garbage = 0;
+    let mut line: Option<Line> = None;
+    let mut quiet_until: Option<Instant> = None;
+    // What is to be said next, and on behalf of which turn.
+    let mut next = None;
     let outcome = loop {
         while let Some(sequence_id) = script.due() {
             client.tell(&Told::Flushed { sequence_id }).await;
@@ -163,18 +184,55 @@ async fn run(app: App, socket: WebSocket, opened: Opened, request_id: String) {
         if script.is_over() {
             break Outcome::Finished;
         }
-        let next = script.next().map(|(text, turn)| (spoken::utterance(query.voice(text), text, query.speed), turn));
+        if next.is_none() {
+            let cue = script.next();
+            next = cue.map(|(text, turn)| (spoken::utterance(query.voice(text), text, query.speed), turn));
+        }
+        if next.is_some() && line.is_none() {
+            match Line::open(&app, query.format.rate_hz, script.number()) {
+                Ok(opened) => line = Some(opened),
+                Err(NotSpoken::Refused(Refused::Closing)) => break Outcome::Draining,
+                Err(why) => {
+                    next = None;
+                    script.skipped();
+                    client.warn("TEXT_NOT_SPOKEN", why.refusal().to_string()).await;
+                    continue;
+                }
+            }
+        }
+        let is_quiet = line.is_some() && script.is_quiet();
+        quiet_until = is_quiet.then(|| quiet_until.unwrap_or_else(|| Instant::now() + LET_GO_AFTER));
+        let before = line.as_ref().map_or(0, |line| line.before);
+        let (input, speech) = line.as_mut().map(|line| (&mut line.input, &mut line.speech)).unzip();
         // Whoever is interrupted while waiting has said nothing: the text waits on.
         let saying = async {
-            match &next {
-                Some((utterance, turn)) => input.say(*turn, utterance).await,
+            match (input, &next) {
+                (Some(input), Some((utterance, turn))) => input.say(*turn, utterance).await,
+                _ => pending().await,
+            }
+        };
+        let hearing = async {
+            match speech {
+                Some(speech) => speech.next().await,
+                None => pending().await,
+            }
+        };
+        let silence = async {
+            match quiet_until {
+                Some(until) => sleep_until(until).await,
                 None => pending().await,
             }
         };
         tokio::select! {
             incoming = reader.next() => match incoming {
-                Incoming::Text(text) => match serde_json::from_str(&text) {
-                    Ok(control) => obey(control, &mut script, &input, &mut client).await,
+                Incoming::Text(text) => match serde_json::from_str::<Control>(&text) {
+                    Ok(control) => {
+                        if matches!(control, Control::Clear) {
+                            next = None;
+                        }
+                        let input = line.as_ref().map(|line| &line.input);
+                        obey(control, &mut script, input, &mut client).await;
+                    }
                     Err(_) if garbage >= GARBAGE_MAX => break Outcome::Garbage,
                     Err(error) => {
                         garbage += 1;
@@ -192,29 +250,35 @@ async fn run(app: App, socket: WebSocket, opened: Opened, request_id: String) {
                 Incoming::Ended(Ended::Idle) => break Outcome::Idle,
                 Incoming::Ended(Ended::Unreadable(code, reason)) => break Outcome::Unreadable(code, reason),
             },
-            said = saying => match said {
-                Ok(number) => script.said(number),
-                Err(Refused::Closing) => break Outcome::Draining,
-                Err(refused) => {
-                    script.skipped();
-                    client.warn("TEXT_NOT_SPOKEN", refused.to_string()).await;
+            said = saying => {
+                next = None;
+                match said {
+                    Ok(number) => script.said(before + number),
+                    Err(Refused::Closing) => break Outcome::Draining,
+                    Err(refused) => {
+                        script.skipped();
+                        client.warn("TEXT_NOT_SPOKEN", refused.to_string()).await;
+                    }
                 }
             },
-            said = speech.next() => match said {
+            said = hearing => match said {
                 Some(Said::Samples { samples, .. }) => {
                     let mut bytes = Vec::new();
                     encoder.push(&samples, &mut bytes);
                     client.send(Frame::Binary(bytes.into())).await;
                 }
-                Some(Said::Finished { utterance, .. } | Said::Dropped { utterance, .. }) => script.answered(utterance),
+                Some(Said::Finished { utterance, .. } | Said::Dropped { utterance, .. }) => {
+                    script.answered(before + utterance);
+                }
                 Some(Said::Failed { utterance, error, .. }) => {
                     tracing::warn!(%error, "a text of a socket was not spoken");
-                    script.answered(utterance);
+                    script.answered(before + utterance);
                     client.warn("TEXT_NOT_SPOKEN", "the voice failed at a text".to_owned()).await;
                 }
                 Some(Said::Word { .. } | Said::Viseme { .. }) => {}
                 None => break Outcome::Draining,
             },
+            () = silence => line = None,
             () = app.shutdown().cancelled() => break Outcome::Draining,
         }
     };
@@ -223,7 +287,7 @@ async fn run(app: App, socket: WebSocket, opened: Opened, request_id: String) {
 }
 
 /// Does what the client says.
-async fn obey(control: Control, script: &mut Script, input: &SpeechInput, client: &mut Client) {
+async fn obey(control: Control, script: &mut Script, input: Option<&SpeechInput>, client: &mut Client) {
     match control {
         Control::Speak { text } => {
             if script.speak(&text).is_err() {
@@ -238,7 +302,9 @@ async fn obey(control: Control, script: &mut Script, input: &SpeechInput, client
         }
         Control::Clear => {
             let (over, sequence_id) = script.clear();
-            input.hush(over);
+            if let Some(input) = input {
+                input.hush(over);
+            }
             client.tell(&Told::Cleared { sequence_id }).await;
         }
         Control::Close => script.close(),

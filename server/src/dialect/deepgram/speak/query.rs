@@ -40,9 +40,6 @@ const USUAL_MODEL: &str = "aura-2-thalia-en";
 const USUAL_HZ: u32 = 24_000;
 const TELEPHONE_HZ: u32 = 8_000;
 
-/// Opus without a bit rate: more than speech needs.
-const OPUS_BPS: u32 = 48_000;
-
 impl Query {
     pub(super) fn parse(pairs: &[(String, String)], door: Door) -> Result<Self, Refusal> {
         let find = |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -62,7 +59,7 @@ impl Query {
         let is_wav = is_wav(find("container"), coding, door)?;
         let rate_hz = rate(find("sample_rate"), coding)?;
         let bitrate_bps = match find("bit_rate") {
-            None => OPUS_BPS,
+            None => spoken::OPUS_BPS,
             Some(_) if coding != Coding::Opus => return Err(refused("bit_rate", "only opus has one to choose")),
             Some(text) => {
                 let bits = number(text).filter(|bits| (4_000..=510_000).contains(bits));
@@ -136,11 +133,11 @@ fn number(text: &str) -> Option<u32> {
 }
 
 /// Whom the names of the public service promise: `aura-2-thalia-en` is a woman who speaks English. Other names are
-/// those that [`choose`] knows; with none of either the text decides on the language.
+/// those that [`choose`] knows; where the name says no language the text decides on it.
 fn who(model: &str) -> (Speaker, Option<Language>) {
     if !model.starts_with("aura") {
         let found = choose(Some(model), None);
-        return (found.voice.speaker, found.warning.is_none().then_some(found.voice.language));
+        return (found.voice.speaker, found.named);
     }
     let mut parts = model.split('-').rev();
     let language = parts.next().and_then(Language::nearest).map(|(language, _)| language);
@@ -217,6 +214,9 @@ mod tests {
         assert_eq!(who("aura-2-julius-de", "Hello"), voice(Language::GERMAN, Speaker::Man));
         assert_eq!(who("aura-asteria-en", ""), voice(Language::ENGLISH_US, Speaker::Woman));
         assert_eq!(who("Polly.Hans", ""), voice(Language::GERMAN, Speaker::Man));
+        assert_eq!(who("Polly.Marlene", "Taxi"), voice(Language::GERMAN, Speaker::Woman));
         assert_eq!(who("nobody", "Guten Tag, bitte"), voice(Language::GERMAN, Speaker::Man));
+        assert_eq!(who("woman", "Guten Tag, wie geht es Ihnen"), voice(Language::GERMAN, Speaker::Woman));
+        assert_eq!(who("woman", "Hello, how are you?"), voice(Language::ENGLISH_US, Speaker::Woman));
     }
 }

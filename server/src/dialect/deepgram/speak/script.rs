@@ -135,6 +135,16 @@ impl Script {
         self.is_closing && self.cues.is_empty() && self.flushes.is_empty() && self.answered >= self.said
     }
 
+    /// The number of what was said last.
+    pub(super) fn number(&self) -> u64 {
+        self.said
+    }
+
+    /// Whether nothing is being said, and nothing waits to be.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.cues.is_empty() && self.answered >= self.said
+    }
+
     fn cue(&mut self, text: String) {
         // White space alone is not said, and counts no more.
         if text.trim().is_empty() {
@@ -164,31 +174,47 @@ impl Script {
     }
 }
 
-/// Where the first whole sentence of `text` ends: behind its mark and the white space that proves that it is one. A
-/// point behind a figure or a single letter ends none, as in "3. Mai" and "z. B.".
+/// Where the first whole sentence of `text` ends: behind its mark, whatever quotes and brackets close with it, and before
+/// the white space that proves that it is one.
 fn sentence_end(text: &str) -> Option<usize> {
-    let mut before: Option<char> = None;
-    let mut before_that: Option<char> = None;
-    let mut chars = text.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        let is_proved = chars.peek().is_some_and(|(_, next)| next.is_whitespace());
-        let is_end = match c {
-            '\n' => true,
-            '!' | '?' | '…' => is_proved,
-            '.' => {
-                let is_single =
-                    before.is_some_and(char::is_alphabetic) && before_that.is_none_or(|c| !c.is_alphanumeric());
-                is_proved && !before.is_some_and(|c| c.is_numeric()) && !is_single
-            }
-            _ => false,
-        };
-        if is_end {
-            return Some(at + c.len_utf8());
+    let mut from = 0;
+    while let Some(at) = text[from..].find(['\n', '.', '!', '?', '…']).map(|at| from + at) {
+        let rest = &text[at..];
+        if rest.starts_with('\n') {
+            return Some(at + 1);
         }
-        (before_that, before) = (before, Some(c));
+        let end = at + rest.find(|c: char| !MARKS.contains(&c) && !CLOSING.contains(&c)).unwrap_or(rest.len());
+        let is_proved = text[end..].starts_with(char::is_whitespace);
+        let is_lone_point = text[at..end].strip_prefix('.').is_some_and(|more| !more.contains(MARKS));
+        if is_proved && !(is_lone_point && is_abbreviated(&text[..at])) {
+            return Some(end);
+        }
+        from = end;
     }
     None
 }
+
+/// Whether a point behind `text` belongs to its last word: to a figure, a single letter or an abbreviation, as in
+/// "3. Mai", "z. B." and "Dr. Müller". What is taken for one wrongly waits for the end of the next sentence.
+fn is_abbreviated(text: &str) -> bool {
+    let word = text.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    let is_single = word.chars().count() == 1;
+    is_single || word.ends_with(char::is_numeric) || ABBREVIATIONS.contains(&word.to_lowercase().as_str())
+}
+
+/// What ends a sentence.
+const MARKS: [char; 4] = ['.', '!', '?', '…'];
+
+/// What belongs to the sentence that it closes.
+const CLOSING: [char; 10] = ['"', '“', '”', '»', '«', '\'', '’', '‘', ')', ']'];
+
+/// Their point ends no sentence, but for those that are words as well.
+#[rustfmt::skip]
+const ABBREVIATIONS: [&str; 48] = [
+    "mr", "mrs", "ms", "dr", "prof", "st", "mt", "rd", "ave", "sr", "jr", "vs", "approx", "vol", "fig", "hr",
+    "fr", "nr", "str", "tel", "ca", "bzw", "inkl", "exkl", "evtl", "ggf", "vgl", "sog", "zzgl", "abs", "bd", "dipl",
+    "ing", "geb", "jan", "feb", "apr", "aug", "sept", "okt", "oct", "nov", "dez", "dec", "capt", "lt", "gen", "rev",
+];
 
 /// Where a text that goes on without an end is cut.
 fn too_long(text: &str) -> Option<usize> {
@@ -225,6 +251,36 @@ mod tests {
         assert_eq!(script.due(), None, "it is still being said");
         script.answered(3);
         assert_eq!((script.due(), script.due()), (Some(0), None));
+    }
+
+    #[test]
+    fn a_point_of_an_abbreviation_ends_no_sentence_and_a_quote_belongs_to_its_own() {
+        for (text, sentences) in [
+            ("Mr. Smith called. Then", vec!["Mr. Smith called."]),
+            ("Fragen Sie Dr. Müller. Er", vec!["Fragen Sie Dr. Müller."]),
+            ("He said \"Go!\" Then he went. ", vec!["He said \"Go!\"", "Then he went."]),
+            ("„Los!“ Dann", vec!["„Los!“"]),
+            ("It ends (as said.) Yes... I", vec!["It ends (as said.)", "Yes..."]),
+            ("One thing z.B. this. Two", vec!["One thing z.B. this."]),
+            ("He said \"Go!\"", vec![]),
+            ("Really?!x", vec![]),
+        ] {
+            let (mut script, mut number) = (Script::default(), 0);
+            script.speak(text).unwrap();
+            assert_eq!(say_all(&mut script, &mut number), sentences, "{text}");
+        }
+    }
+
+    #[test]
+    fn it_is_quiet_when_what_was_said_is_over() {
+        let (mut script, mut number) = (Script::default(), 0);
+        assert!(script.is_quiet());
+        script.speak("One. Two").unwrap();
+        assert!(!script.is_quiet(), "a sentence waits");
+        say_all(&mut script, &mut number);
+        assert!(!script.is_quiet() && script.number() == 1, "it is being said");
+        script.answered(1);
+        assert!(script.is_quiet(), "what is no sentence yet needs nobody");
     }
 
     #[test]

@@ -263,7 +263,7 @@ impl Conference {
                 Outcome::Joined(id) => self.tell_of(id, |_| Happened::Join),
                 Outcome::Went(id, member) => self.went(id, member),
                 Outcome::Muted(id) => {
-                    self.tell_of(id, |member| if member.manner.is_muted { Happened::Mute } else { Happened::Unmute })
+                    self.tell_of(id, |member| if member.manner.is_muted { Happened::Mute } else { Happened::Unmute });
                 }
                 Outcome::Held(id) => {
                     self.tell_of(id, |member| if member.is_held { Happened::Hold } else { Happened::Unhold });

@@ -57,7 +57,7 @@ fn named(sid: Sid) -> Option<PhoneSid> {
 /// Twilio's name of a thing of the telephone's.
 fn shown(kind: Kind, sid: &PhoneSid) -> Sid {
     // Both are two letters and 32 digits.
-    Sid::of(kind, sid.as_str()).unwrap_or(Sid::new(kind, 0))
+    Sid::of(kind, sid.as_str()).unwrap_or_else(|| Sid::new(kind, 0))
 }
 
 fn time(at: std::time::SystemTime) -> Timestamp {
