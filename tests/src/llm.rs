@@ -2,8 +2,8 @@
 //!
 //! A script is a list of rules in JSON (`tests/data/agent`). The first whose `when` occurs in the last message answers; one
 //! without `when` fits every message. A rule may `say` words, make `calls`, `fail` in the ways in which real servers do, and
-//! be used `once`. Its first token comes after `first_ms`, 150 when not set, the next every `token_ms`. One request a
-//! connection; what was asked is kept for the test to look at.
+//! be used `once`. Its first token comes after 150 ms, the next every 15. One request a connection; what was asked is kept
+//! for the test to look at.
 
 use std::{
     net::SocketAddr,
@@ -23,10 +23,10 @@ use tokio::{
 use crate::baresip::pass;
 
 /// What a real model takes on a good day.
-const FIRST_MS: u64 = 150;
+const FIRST_AFTER: Duration = Duration::from_millis(150);
 
 /// Tokens come faster than they can be spoken.
-const TOKEN_MS: u64 = 15;
+const TOKEN_EVERY: Duration = Duration::from_millis(15);
 
 /// How long a question is waited for.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -36,9 +36,6 @@ const BYTES_MAX: usize = 4 << 20;
 
 /// One that hangs does so for longer than anybody waits.
 const HANGS_FOR: Duration = Duration::from_secs(120);
-
-/// Words of an answer that does not end: more than any client takes.
-const ENDLESS_TOKENS: usize = 200_000;
 
 /// A running model. It ends with the test's runtime.
 #[derive(Debug)]
@@ -144,20 +141,12 @@ async fn play(stream: &mut TcpStream, rule: &Value) -> std::io::Result<()> {
         }
         "status" => {
             let status = rule["status"].as_u64().unwrap_or(500);
-            let again = rule["retry_after_s"].as_u64().map(|s| format!("Retry-After: {s}\r\n")).unwrap_or_default();
-            Some((
-                format!("HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\n{again}"),
-                ERROR_BODY.to_owned(),
-            ))
+            Some((format!("HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\n"), ERROR_BODY))
         }
         "html" => Some((
             "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n".to_owned(),
-            "<html><body>Welcome to the hotel's network</body></html>".to_owned(),
+            "<html><body>Welcome to the hotel's network</body></html>",
         )),
-        "redirect" => {
-            let to = rule["to"].as_str().unwrap_or("http://169.254.169.254/latest/meta-data");
-            Some((format!("HTTP/1.1 307 Elsewhere\r\nLocation: {to}\r\n"), String::new()))
-        }
         _ => None,
     };
     if let Some((head, body)) = body {
@@ -167,30 +156,21 @@ async fn play(stream: &mut TcpStream, rule: &Value) -> std::io::Result<()> {
     let head =
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
     stream.write_all(head.as_bytes()).await?;
-    wait(rule["first_ms"].as_u64().unwrap_or(FIRST_MS)).await;
-    let token_ms = rule["token_ms"].as_u64().unwrap_or(TOKEN_MS);
-    let words = rule["say"].as_str().unwrap_or_default();
-    let endless = (fail == "endless").then(|| std::iter::repeat_n("and so on ", ENDLESS_TOKENS)).into_iter().flatten();
-    for word in words.split_inclusive(' ').chain(endless) {
+    pass(FIRST_AFTER).await;
+    for word in rule["say"].as_str().unwrap_or_default().split_inclusive(' ') {
         chunk(stream, &event(&delta(json!({"content": word}), Value::Null))).await?;
-        wait(token_ms).await;
+        pass(TOKEN_EVERY).await;
     }
-    match fail {
-        // The connection is gone in the middle of a chunk.
-        "reset" => return stream.write_all(b"40\r\ndata: {\"choices\"").await,
-        "garbage" => chunk(stream, b"data: {\"choices\":[{\"delta\":{\"content\":\n\n").await?,
-        "bad_utf8" => chunk(stream, b"data: {\"choices\":[{\"delta\":{\"content\":\"\xff\xfe\"}}]}\n\n").await?,
-        _ => {}
+    if fail == "garbage" {
+        chunk(stream, b"data: {\"choices\":[{\"delta\":{\"content\":\n\n").await?;
     }
     let calls = rule["calls"].as_array().cloned().unwrap_or_default();
     for (index, call) in calls.iter().enumerate() {
-        // A string is sent as it is: models write arguments that are no JSON.
-        let arguments = call["arguments"].as_str().map_or_else(|| call["arguments"].to_string(), str::to_owned);
         let id = format!("call_{}_{index}", call["name"].as_str().unwrap_or_default());
         let begin =
             json!({"index": index, "id": id, "type": "function", "function": {"name": call["name"], "arguments": ""}});
         chunk(stream, &event(&delta(json!({"tool_calls": [begin]}), Value::Null))).await?;
-        let more = json!({"index": index, "function": {"arguments": arguments}});
+        let more = json!({"index": index, "function": {"arguments": call["arguments"].to_string()}});
         chunk(stream, &event(&delta(json!({"tool_calls": [more]}), Value::Null))).await?;
     }
     let why = if calls.is_empty() { "stop" } else { "tool_calls" };
@@ -199,12 +179,6 @@ async fn play(stream: &mut TcpStream, rule: &Value) -> std::io::Result<()> {
     chunk(stream, &event(&usage)).await?;
     chunk(stream, b"data: [DONE]\n\n").await?;
     stream.write_all(b"0\r\n\r\n").await
-}
-
-async fn wait(ms: u64) {
-    if ms > 0 {
-        pass(Duration::from_millis(ms)).await;
-    }
 }
 
 async fn chunk(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {

@@ -281,7 +281,7 @@ impl Life {
     fn request(&mut self, method: &str, script: &mut Script<'_>) -> Request {
         self.branches += 1;
         // Sometimes that of the one before: it came again, or this is its CANCEL.
-        let branch = self.branches - u64::from(script.byte() % 8 == 0);
+        let branch = self.branches - u64::from(script.byte().is_multiple_of(8));
         let mut headers = Headers::new();
         headers.push("Via", format!("SIP/2.0/UDP {};branch=z9hG4bK{branch};rport", stranger(1)));
         headers.push("From", format!("<sip:far@{}>;tag=far", stranger(1)));
@@ -341,7 +341,7 @@ impl Life {
         let refer = ReferId(self.refers);
         let status = script.pick(&STATUSES);
         let command = match script.byte() % 16 {
-            0 | 1 => Command::Ring { status, body: body(script), is_reliable: script.byte() % 2 == 0 },
+            0 | 1 => Command::Ring { status, body: body(script), is_reliable: script.byte().is_multiple_of(2) },
             2 | 3 => Command::Accept { body: body(script), headers: lines(script) },
             4 => Command::Reject { status, headers: lines(script) },
             5 => Command::Redirect { contacts: vec!["<sip:there@10.9.9.5>".parse().expect("an address")] },

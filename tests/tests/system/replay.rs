@@ -68,7 +68,7 @@ async fn a_call_is_lived_through_again_and_its_journal_is_trusted_as_far_as_it_i
     let sum = crc32(&newer[..12]);
     newer[12..16].copy_from_slice(&sum.to_le_bytes());
     call.write(&newer);
-    assert!(matches!(call.replay(), Err(ReplayError::Journal(JournalError::Newer { found: 2 }))));
+    assert!(matches!(call.replay(), Err(ReplayError::Journal(JournalError::Newer { found: 3 }))));
     call.write(b"RIFF....WAVEfmt ");
     assert!(matches!(call.replay(), Err(ReplayError::Journal(JournalError::NotAJournal))));
 }
