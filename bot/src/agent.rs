@@ -64,6 +64,8 @@ pub struct Facts {
     pub tools: Vec<Offer>,
     /// What is remembered of earlier calls of this caller, with their consent. Data.
     pub memory: Vec<String>,
+    /// What was said before this call, where a conversation goes on that began elsewhere; oldest first.
+    pub past: Vec<llm::Message>,
 }
 
 /// A tool that is offered to the model.
@@ -94,6 +96,15 @@ pub enum Input {
     },
     /// The caller pressed a key.
     Key(Key),
+    /// The caller wrote this instead of saying it: a turn of theirs, whole.
+    Wrote(String),
+    /// Whoever holds the line wants this said in the agent's name.
+    Say {
+        /// What: plain text.
+        text: String,
+        /// When.
+        when: When,
+    },
     /// A piece of a model's answer.
     Said {
         /// To which question.
@@ -162,10 +173,29 @@ pub enum Input {
         /// What it may call.
         tools: Vec<Offer>,
     },
+    /// The persona goes on with other instructions, another voice or other tools: nobody notices a change of hands.
+    Changed {
+        /// As it is from now on.
+        persona: Arc<Persona>,
+        /// What it may call.
+        tools: Vec<Offer>,
+    },
     /// Time has passed: at the latest when [`Agent::due`] says so.
     Tick,
     /// The caller has gone.
     HungUp,
+}
+
+/// When something is said in the agent's name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum When {
+    /// Now, if neither the caller nor the agent is in the middle of something; else never ([`Notice::NotSaid`]).
+    #[default]
+    Free,
+    /// As soon as neither is.
+    Next,
+    /// Now, whoever speaks.
+    Now,
 }
 
 /// What is to be done.
@@ -260,7 +290,7 @@ impl HangUpWhy {
 impl Facts {
     /// Facts of a call that began at this local time, and nothing else.
     pub fn new(began: DateTime) -> Self {
-        Self { values: BTreeMap::new(), began, language: None, tools: Vec::new(), memory: Vec::new() }
+        Self { values: BTreeMap::new(), began, language: None, tools: Vec::new(), memory: Vec::new(), past: Vec::new() }
     }
 
     /// Local time at `now`.
@@ -300,6 +330,8 @@ impl fmt::Debug for Input {
             }),
             Self::EndOfTurn { probability } => write!(f, "EndOfTurn({probability:.2})"),
             Self::Key(_) => f.write_str("Key"),
+            Self::Wrote(text) => write!(f, "Wrote({} characters)", text.chars().count()),
+            Self::Say { text, when } => write!(f, "Say({} characters, {when:?})", text.chars().count()),
             Self::Said { ask, delta } => {
                 let what = match delta {
                     llm::Delta::Text(_) => "text",
@@ -317,6 +349,7 @@ impl fmt::Debug for Input {
             Self::ToolDone { outcome, .. } => write!(f, "ToolDone(is_error: {})", outcome.is_error),
             Self::CameBack => f.write_str("CameBack"),
             Self::TookOver { persona, .. } => write!(f, "TookOver({:?})", persona.name),
+            Self::Changed { persona, .. } => write!(f, "Changed({:?})", persona.name),
             Self::Tick => f.write_str("Tick"),
             Self::HungUp => f.write_str("HungUp"),
         }

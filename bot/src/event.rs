@@ -265,6 +265,8 @@ pub enum RoomEvent {
         participant: ParticipantId,
         /// The turn that answers; counts up within the conversation.
         turn: u64,
+        /// What they said: what is answered.
+        text: Arc<str>,
         /// Why the turn is over, in a word or two.
         why: Arc<str>,
         /// How sure that is, 0 to 1; `None` where nobody scored it.

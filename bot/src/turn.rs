@@ -162,6 +162,8 @@ pub enum EndWhy {
     Overdue,
     /// Keys were pressed.
     Keys,
+    /// It was written, not spoken.
+    Written,
 }
 
 /// Why something is no turn.

@@ -14,6 +14,7 @@ use super::{
     machine::Agent,
 };
 use crate::{
+    ivr::key::Tone,
     llm::Call,
     tools::{Action, Outcome},
 };
@@ -68,9 +69,10 @@ impl Agent {
                     });
                 }
                 State::Pressing(keys, outcome) if is_silent => {
+                    let tones = Tone::read(&keys).unwrap_or_default();
+                    let lasts: Duration = tones.into_iter().map(Tone::lasts).sum();
                     self.outputs.push_back(Output::Press(keys));
-                    calling.state = State::Done(outcome);
-                    notices.push(step(turn, calling, ToolStep::Done { is_error: false }, now));
+                    calling.state = State::Sending(now + lasts, outcome);
                 }
                 state => calling.state = state,
             }
@@ -135,22 +137,29 @@ impl Agent {
 
     /// Gives calls up that take too long.
     pub(super) fn expire_calls(&mut self, now: MediaTime) {
-        let mut late = Vec::new();
+        let mut told = Vec::new();
         if let Some(exchange) = &mut self.exchange {
-            let turn = exchange.turn;
+            let (turn, is_silent) = (exchange.turn, !exchange.is_speaking());
             for calling in &mut exchange.calls {
-                if matches!(calling.state, State::Running(until) if until <= now) {
-                    calling.state = State::Done(Outcome::failed(TOO_LONG));
-                    late.push(step(turn, calling, ToolStep::TimedOut, now));
+                match &calling.state {
+                    State::Running(until) if *until <= now => {
+                        self.outputs.push_back(Output::CancelCall(calling.call.id.clone()));
+                        calling.state = State::Done(Outcome::failed(TOO_LONG));
+                        told.push(step(turn, calling, ToolStep::TimedOut, now));
+                    }
+                    State::Sending(until, outcome) if *until <= now => {
+                        calling.state = State::Done(outcome.clone());
+                        told.push(step(turn, calling, ToolStep::Done { is_error: false }, now));
+                        if is_silent {
+                            // Nobody has waited: the keys were heard.
+                            exchange.quiet_since = now;
+                        }
+                    }
+                    _ => {}
                 }
             }
         }
-        for notice in late {
-            if let Notice::Tool { call, .. } = &notice {
-                self.outputs.push_back(Output::CancelCall(call.clone()));
-            }
-            self.publish(notice);
-        }
+        told.into_iter().for_each(|notice| self.publish(notice));
         while let Some(at) = self.orphans.iter().position(|orphan| orphan.until <= now) {
             let orphan = self.orphans.remove(at);
             self.outputs.push_back(Output::CancelCall(orphan.call.id.clone()));
@@ -180,6 +189,11 @@ impl Agent {
                 State::Held | State::Pressing(..) => {
                     calling.state = State::Done(Outcome::failed(INTERRUPTED));
                     notices.push(step(turn, calling, ToolStep::Cancelled, now));
+                }
+                // They are at the far end, or soon will be.
+                State::Sending(_, outcome) => {
+                    calling.state = State::Done(outcome.clone());
+                    notices.push(step(turn, calling, ToolStep::Done { is_error: false }, now));
                 }
                 State::Done(_) => {}
             }

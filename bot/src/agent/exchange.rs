@@ -40,6 +40,8 @@ pub(super) struct Exchange {
     pub(super) began: Option<MediaTime>,
     /// Since when nothing of it is heard, while nothing waits to be.
     pub(super) quiet_since: MediaTime,
+    /// Whether it was told that its first words are heard.
+    pub(super) is_told: bool,
     /// How often its wait was bridged.
     pub(super) bridged: u32,
     /// When the voice last gave a sign of life.
@@ -92,6 +94,8 @@ pub(super) enum State {
     Running(MediaTime),
     /// These keys are pressed once what was said was heard.
     Pressing(String, Outcome),
+    /// The keys are on their way until then: what is said meanwhile is not heard.
+    Sending(MediaTime, Outcome),
     /// It came to this.
     Done(Outcome),
 }
@@ -166,6 +170,7 @@ impl Exchange {
             then: None,
             began: None,
             quiet_since: now,
+            is_told: false,
             bridged: 0,
             voice_at: now,
             is_excuse: false,
@@ -281,7 +286,8 @@ impl Exchange {
 
     /// Whether somebody waits for something that may be bridged.
     pub(super) fn waits(&self) -> bool {
-        let is_called = self.calls.iter().any(|calling| !matches!(calling.state, State::Done(_)));
+        let is_called = |calling: &Calling| !matches!(calling.state, State::Done(_) | State::Sending(..));
+        let is_called = self.calls.iter().any(is_called);
         !self.is_prepared && (self.asking.is_some() || is_called) && !self.is_speaking()
     }
 
@@ -302,7 +308,7 @@ impl Exchange {
         self.calls
             .iter()
             .filter_map(|calling| match calling.state {
-                State::Running(until) => Some(until),
+                State::Running(until) | State::Sending(until, _) => Some(until),
                 State::Held | State::Pressing(..) | State::Done(_) => None,
             })
             .min()

@@ -20,6 +20,20 @@ pub(super) struct History {
 }
 
 impl History {
+    /// What was said before, elsewhere. Of what does not hold together, the rest is kept.
+    pub(super) fn recall(&mut self, past: &[Message]) {
+        for message in past {
+            match message {
+                Message::User(text) => self.user(text),
+                Message::Assistant { text, calls } => self.assistant(text.clone(), calls.clone()),
+                Message::ToolResult { id, name, content, is_error } => {
+                    let call = Call { id: id.clone(), name: name.clone(), arguments: String::new() };
+                    self.result(&call, &Outcome { content: content.clone(), is_error: *is_error });
+                }
+            }
+        }
+    }
+
     /// The caller said this. What they said before without an answer belongs to it.
     pub(super) fn user(&mut self, text: &str) {
         match self.entries.back_mut() {

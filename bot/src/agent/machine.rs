@@ -14,7 +14,7 @@ use media::time::MediaTime;
 use tts::voice::Language;
 
 use super::{
-    AskId, Dropped, Facts, HangUpWhy, Input, Notice, Output,
+    AskId, Dropped, Facts, HangUpWhy, Input, Notice, Offer, Output, When,
     calls::Orphan,
     exchange::{Exchange, Kind},
     history::History,
@@ -41,6 +41,8 @@ pub struct Agent {
     pub(super) phase: Phase,
     /// The turn of the agent that is under way.
     pub(super) exchange: Option<Exchange>,
+    /// What is to be said in our name as soon as nobody speaks.
+    pub(super) to_say: VecDeque<String>,
     /// A turn of the caller that waits until the agent, who may not be interrupted, is done.
     pub(super) waiting: Option<Ended>,
     pub(super) typing: Typing,
@@ -84,14 +86,17 @@ impl Agent {
     /// A conversation of `persona`, of which nobody hears anything before [`Input::Begin`].
     pub fn new(persona: Arc<Persona>, facts: Facts, now: MediaTime) -> Self {
         let language = facts.language.map_or(persona.language, |language| persona.answers_in(language));
+        let mut history = History::default();
+        history.recall(&facts.past);
         Self {
             turns: Turns::new(persona.turn.clone(), now),
             persona,
             facts: Arc::new(facts),
-            history: History::default(),
+            history,
             language,
             phase: Phase::New,
             exchange: None,
+            to_say: VecDeque::new(),
             waiting: None,
             typing: Typing::default(),
             orphans: Vec::new(),
@@ -185,6 +190,13 @@ impl Agent {
                     self.on_typed(&keys.to_text(), now);
                 }
             }
+            Input::Wrote(text) if is_talking && !text.trim().is_empty() => {
+                // Nobody writes by accident, either.
+                self.turns.handle(turn::Input::Key, now);
+                self.on_written(text.trim(), EndWhy::Written, now);
+            }
+            Input::Say { text, when } if !text.trim().is_empty() => self.on_say(text, when, now),
+            Input::Changed { persona, tools } => self.on_changed(persona, tools),
             Input::Said { ask, delta } => self.on_said(ask, delta, now),
             Input::AskFailed { ask, why } => self.on_ask_failed(ask, &why.to_string(), now),
             Input::SpeechBegan { turn, sentence } => self.on_speech_began(turn, sentence, now),
@@ -198,6 +210,8 @@ impl Agent {
             Input::Ears(_)
             | Input::EndOfTurn { .. }
             | Input::Key(_)
+            | Input::Wrote(_)
+            | Input::Say { .. }
             | Input::CameBack
             | Input::TookOver { .. }
             | Input::Begin
@@ -401,23 +415,57 @@ impl Agent {
     }
 
     fn on_typed(&mut self, keys: &str, now: MediaTime) {
-        self.throw_away(now);
         self.publish(Notice::Keys { count: keys.len() });
+        self.on_written(&format!("{KEYS} {keys}"), EndWhy::Keys, now);
+    }
+
+    /// A turn that was not spoken, and ends by itself what was.
+    fn on_written(&mut self, text: &str, why: EndWhy, now: MediaTime) {
+        self.throw_away(now);
         let before = self.turns.take(now);
         let said = match &before {
-            Some(before) => format!("{} {KEYS} {keys}", before.reveal()),
-            None => format!("{KEYS} {keys}"),
+            Some(before) => format!("{} {text}", before.reveal()),
+            None => text.to_owned(),
         };
         let ended = Ended {
             said: said.into(),
             language: None,
-            why: EndWhy::Keys,
+            why,
             probability: None,
             shape: Shape::Whole,
             at: now,
             silence: Duration::ZERO,
         };
         self.on_ended(ended, now);
+    }
+
+    /// Says something that somebody else thought of.
+    fn on_say(&mut self, text: String, when: When, now: MediaTime) {
+        let is_free = self.phase == Phase::Talking
+            && self.exchange.as_ref().is_none_or(|exchange| exchange.is_prepared)
+            && self.waiting.is_none()
+            && !self.typing.is_under_way()
+            && self.turns.is_quiet();
+        match when {
+            When::Now if self.phase == Phase::Talking => {
+                self.throw_away(now);
+                self.cut(Some(Duration::ZERO), Dropped::WentOn, now);
+                self.turns.overrule();
+                self.say_line(text.trim(), None, now);
+            }
+            When::Free if is_free => {
+                self.throw_away(now);
+                self.say_line(text.trim(), None, now);
+            }
+            When::Next | When::Now if self.to_say.len() < TO_SAY_MAX => self.to_say.push_back(text),
+            When::Free | When::Next | When::Now => self.publish(Notice::NotSaid),
+        }
+    }
+
+    fn on_changed(&mut self, persona: Arc<Persona>, tools: Vec<Offer>) {
+        Arc::make_mut(&mut self.facts).tools = tools;
+        self.language = persona.answers_in(self.language);
+        self.persona = persona;
     }
 
     /// What is next when nothing is under way; whether there is something.
@@ -431,6 +479,10 @@ impl Agent {
         }
         if self.must_end {
             self.say_goodbye(HangUpWhy::Limit, now);
+            return true;
+        }
+        if let Some(text) = self.to_say.pop_front() {
+            self.say_line(text.trim(), None, now);
             return true;
         }
         if self.has_news {
@@ -464,6 +516,9 @@ impl fmt::Debug for Agent {
 
 /// A call that has to end does, so long after its limit: time for a sentence and a good-bye.
 const LEAVING_MAX: Duration = Duration::from_secs(30);
+
+/// What waits to be said in our name; nobody listens to more of it.
+const TO_SAY_MAX: usize = 16;
 
 /// Decisions that may follow each other at one point of time.
 const ROUNDS_MAX: usize = 64;

@@ -150,6 +150,8 @@ pub enum Notice {
         /// How many.
         count: usize,
     },
+    /// Something was to be said in the agent's name, and was not: somebody speaks, or too much waits.
+    NotSaid,
     /// The conversation is over.
     Over {
         /// When.

@@ -78,7 +78,6 @@ impl Agent {
     pub(super) fn on_speech_began(&mut self, turn: TurnId, sentence: u64, now: MediaTime) {
         let Some(exchange) = &mut self.exchange else { return };
         exchange.voice_at = now;
-        let is_first = !exchange.sentences.iter().any(|said| !said.is_bridge && said.stage >= Stage::Begun);
         let since = exchange.caller_ended.unwrap_or(exchange.since);
         let is_heard = exchange.was_heard();
         let Some(sentence) = exchange.sentence(turn, sentence).filter(|sentence| sentence.stage == Stage::Sent) else {
@@ -88,9 +87,9 @@ impl Agent {
         let is_bridge = sentence.is_bridge;
         let text = sentence.text.clone();
         exchange.began.get_or_insert(now);
-        self.turns.handle(turn::Input::Audible(&text), now);
         // A bridge is told when it is the first sound, an answer when it is the first words.
-        let is_news = if is_bridge { !is_heard } else { is_first };
+        let is_news = if is_bridge { !is_heard } else { !std::mem::replace(&mut exchange.is_told, true) };
+        self.turns.handle(turn::Input::Audible(&text), now);
         if is_news {
             self.publish(Notice::BotSpeaking { turn, after: now.since(since), is_filler: is_bridge });
         }

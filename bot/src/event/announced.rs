@@ -60,6 +60,7 @@ impl RoomEvent {
             "turn.ended" => Self::TurnEnded {
                 participant: who()?,
                 turn: turn()?,
+                text: text("text")?,
                 why: text("why")?,
                 probability: json.get("probability").and_then(serde_json::Value::as_f64).map(|share| share as f32),
                 waited: millis("waited_ms")?,
@@ -136,6 +137,7 @@ mod tests {
             RoomEvent::TurnEnded {
                 participant: ParticipantId(2),
                 turn: 4,
+                text: "Good morning, is it open?".into(),
                 why: "pause".into(),
                 probability: Some(0.75),
                 waited: Duration::from_millis(420),

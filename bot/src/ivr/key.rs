@@ -112,7 +112,20 @@ impl Tone {
         };
         text.chars().map(step).collect()
     }
+
+    /// How long it takes, with the pause behind a key.
+    pub fn lasts(self) -> Duration {
+        match self {
+            Self::Key(_) => KEY_PRESS + KEY_PAUSE,
+            Self::Wait(pause) => pause,
+        }
+    }
 }
+
+/// How long a key is pressed, and the pause behind it: whoever counts keys at the far end tells two of a kind apart.
+pub const KEY_PRESS: Duration = Duration::from_millis(120);
+/// See [`KEY_PRESS`].
+pub const KEY_PAUSE: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {

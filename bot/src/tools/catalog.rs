@@ -34,6 +34,8 @@ pub struct Tool {
 pub enum Origin {
     /// The agent itself.
     BuiltIn(BuiltIn),
+    /// Whoever holds the line: a client that brought the tool along.
+    Line,
     /// A web server, as the configuration describes under this name.
     Http,
     /// A server of the Model Context Protocol.
@@ -87,6 +89,16 @@ impl Catalog {
     /// All, by name.
     pub fn tools(&self) -> impl Iterator<Item = &Arc<Tool>> {
         self.tools.values()
+    }
+
+    /// The same with other tools, whose names go first.
+    #[must_use]
+    pub fn with(&self, tools: impl IntoIterator<Item = Tool>) -> Self {
+        let mut catalog: Self = tools.into_iter().collect();
+        for (name, tool) in &self.tools {
+            catalog.tools.entry(name.clone()).or_insert_with(|| tool.clone());
+        }
+        catalog
     }
 
     /// How many.

@@ -96,6 +96,8 @@ pub enum Does {
     BuiltIn(Action),
     /// [`super::run::Outside::call`] with these arguments.
     Outside(Map<String, Value>),
+    /// To be asked of whoever holds the line, with these arguments.
+    Line(Map<String, Value>),
 }
 
 /// How a wish came to its end.
@@ -220,6 +222,12 @@ impl Registry {
             .collect();
     }
 
+    /// The same persona with other tools, or with other rules for them. Counts and what is under way stay.
+    pub fn offer(&mut self, catalog: Arc<Catalog>, persona: &Persona) {
+        self.catalog = catalog;
+        self.hand_over(persona);
+    }
+
     /// What the model is told of.
     pub fn specs(&self) -> Vec<ToolSpec> {
         let spec = |offered: &Offered| {
@@ -285,6 +293,7 @@ impl Registry {
                 let action = tool.action(&arguments, &self.doors, self.language, self.local(now));
                 Does::BuiltIn(action.map_err(Refusal::Impossible)?)
             }
+            Origin::Line => Does::Line(arguments.clone()),
             Origin::Http | Origin::Mcp { .. } => Does::Outside(arguments.clone()),
         };
         let why = match rule.approval {

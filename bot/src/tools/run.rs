@@ -168,7 +168,7 @@ impl Outside {
                 Some(line) => line.call(tool, arguments, patience).await,
                 None => gone(),
             },
-            Origin::BuiltIn(_) => gone(),
+            Origin::BuiltIn(_) | Origin::Line => gone(),
         }
     }
 

@@ -100,6 +100,17 @@ impl Turns {
         }
     }
 
+    /// Somebody has decided that the agent goes on, whoever speaks: what is said over it now is no interruption.
+    pub fn overrule(&mut self) {
+        self.overlap = None;
+        self.early = None;
+    }
+
+    /// Other manners from now on; what is said so far stays.
+    pub fn behave(&mut self, settings: TurnSettings) {
+        self.settings = settings;
+    }
+
     /// Takes what happened at `now`, and what is due by then. Drain [`Self::poll`] afterwards.
     pub fn handle(&mut self, input: Input<'_>, now: MediaTime) {
         match input {

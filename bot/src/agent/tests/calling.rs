@@ -221,7 +221,14 @@ fn keys_are_pressed_once_what_was_said_was_heard() {
     world.tell(Input::Granted { call: "c1".to_owned(), action: tools::Action::PressKeys("1w2".to_owned()) });
     assert!(world.log().is_empty());
     world.hear_all();
-    assert_eq!(world.log(), ["press 1w2", "ask Primary"]);
+    assert_eq!(world.log(), ["press 1w2"]);
+    // What is said while keys are on their way is not heard.
+    world.pass(1_200);
+    assert!(world.log().is_empty());
+    world.pass(100);
+    assert_eq!(world.log(), ["ask Primary"]);
+    world.pass(500);
+    assert!(world.log().is_empty(), "the wait for an answer begins with the last key");
 }
 
 #[test]

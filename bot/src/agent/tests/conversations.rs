@@ -303,6 +303,120 @@ fn keys_are_a_turn_and_interrupt() {
 }
 
 #[test]
+fn what_is_written_is_a_turn_and_interrupts_like_a_key() {
+    let mut world = World::greeted();
+    world.says("Was brauchen Sie?");
+    world.answers("Bitte nennen Sie mir Ihre Nummer.");
+    world.hears_words(3);
+    world.log();
+    world.tell(Input::Wrote(" Sie ist 47. ".to_owned()));
+    assert_eq!(world.log(), ["hush", "ask Primary"]);
+    assert_eq!(world.told().last().map(String::as_str), Some("user: Sie ist 47."));
+    world.answers("Danke.");
+    world.hear_all();
+    world.log();
+    world.tell(Input::Wrote("  ".to_owned()));
+    assert!(world.log().is_empty());
+}
+
+#[test]
+fn words_of_others_are_said_when_nobody_speaks_or_next_or_now() {
+    let say = |text: &str, when| Input::Say { text: text.to_owned(), when };
+    let mut world = World::greeted();
+    world.tell(say("Es ist zwölf.", When::Free));
+    assert_eq!(world.log(), ["say Es ist zwölf."]);
+    world.hears_words(1);
+    world.tell(say("Niemand hört das.", When::Free));
+    world.tell(say("Und noch etwas.", When::Next));
+    assert!(world.log().is_empty() && world.notices.contains(&Notice::NotSaid));
+    world.hear();
+    assert_eq!(world.log(), ["say Und noch etwas."]);
+    world.hears_words(1);
+    world.tell(say("Halt!", When::Now));
+    assert_eq!(world.log(), ["hush", "say Halt!"]);
+    world.hear_all();
+    world.speaks();
+    world.log();
+    world.tell(say("Niemand hört das.", When::Free));
+    assert!(world.log().is_empty(), "the caller speaks");
+    for _ in 0..20 {
+        world.tell(say("Warten.", When::Next));
+    }
+    world.log();
+    assert_eq!(world.notices.iter().filter(|notice| **notice == Notice::NotSaid).count(), 2 + 4);
+}
+
+#[test]
+fn words_that_are_to_be_said_now_are_said_over_a_caller_too() {
+    let mut world = World::greeted();
+    world.says("Was kostet das?");
+    world.answers("Das kostet zwölf Euro im Monat.");
+    world.hears_words(2);
+    world.speaks();
+    world.log();
+    world.tell(Input::Say { text: "Halt!".to_owned(), when: When::Now });
+    assert_eq!(world.log(), ["hush", "say Halt!"]);
+    world.partial("nein das meine ich nicht");
+    world.pass(1_000);
+    assert!(world.log().is_empty(), "it is not cut by what was said before it");
+    world.hear();
+    world.stops();
+    world.settles("Nein, das meine ich nicht.");
+    world.pass(3_000);
+    assert!(world.log().contains(&"ask Primary".to_owned()), "the caller is answered then");
+}
+
+#[test]
+fn a_turn_whose_first_sentence_failed_is_told_with_the_next() {
+    let mut world = World::greeted();
+    world.says("Was kostet das?");
+    world.answers("Einen Moment. Das kostet zwölf Euro.");
+    let (turn, sentence, _) = world.voice.remove(0);
+    world.tell(Input::NotSpoken { turn, sentence });
+    world.notices.clear();
+    world.hear_all();
+    assert!(world.notices.iter().any(|notice| matches!(notice, Notice::BotSpeaking { .. })));
+}
+
+#[test]
+fn a_persona_that_changes_goes_on_without_a_greeting() {
+    let mut world = World::greeted();
+    let mut other = persona();
+    other.instructions = "You sell flowers.".to_owned();
+    world.tell(Input::Changed { persona: Arc::new(other), tools: vec![offer("stock", true)] });
+    assert!(world.log().is_empty());
+    world.says("Was haben Sie da?");
+    let (_, request) = world.asked.last().expect("it was asked");
+    assert!(request.system.contains("You sell flowers."));
+    assert_eq!(request.tools.iter().map(|tool| tool.name.as_str()).collect::<Vec<_>>(), ["stock"]);
+}
+
+#[test]
+fn a_conversation_that_began_elsewhere_goes_on() {
+    let call = Call { id: "1".to_owned(), name: "stock".to_owned(), arguments: "{}".to_owned() };
+    let result = |id: &str| Message::ToolResult {
+        id: id.to_owned(),
+        name: "stock".to_owned(),
+        content: "7 Rosen".to_owned(),
+        is_error: false,
+    };
+    let past = vec![
+        Message::User("Haben Sie Rosen?".to_owned()),
+        Message::Assistant { text: String::new(), calls: vec![call] },
+        result("1"),
+        result("nobody asked"),
+    ];
+    let mut world = World::new(persona());
+    world.agent = Agent::new(Arc::new(persona()), Facts { past, ..facts() }, MediaTime::ZERO);
+    world.tell(Input::Begin);
+    world.hear_all();
+    world.says("Und Tulpen?");
+    let (_, request) = world.asked.last().expect("it was asked");
+    assert_eq!(request.messages.len(), 5, "{:?}", request.messages);
+    assert!(matches!(&request.messages[2], Message::ToolResult { content, .. } if content == "7 Rosen"));
+}
+
+#[test]
 fn a_greeting_that_may_not_be_interrupted_is_heard_and_what_was_said_over_it_answered() {
     let mut persona = persona();
     persona.turn.is_greeting_interruptible = false;

@@ -218,7 +218,8 @@ impl Node {
 }
 
 fn hash_exchange(exchange: &Exchange, hasher: &mut DefaultHasher) {
-    (exchange.kind, exchange.is_prepared, &exchange.said, exchange.was_heard(), exchange.bridged).hash(hasher);
+    (exchange.kind, exchange.is_prepared, &exchange.said, exchange.was_heard(), exchange.is_told, exchange.bridged)
+        .hash(hasher);
     (&exchange.splitter, exchange.is_excuse, exchange.asking.map(|asking| asking.last.is_some())).hash(hasher);
     for calling in &exchange.calls {
         let state = match calling.state {
@@ -226,6 +227,7 @@ fn hash_exchange(exchange: &Exchange, hasher: &mut DefaultHasher) {
             State::Running(_) => 1,
             State::Pressing(..) => 2,
             State::Done(_) => 3,
+            State::Sending(..) => 4,
         };
         (state, calling.round == exchange.round, &calling.call.name).hash(hasher);
     }

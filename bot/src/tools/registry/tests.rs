@@ -56,6 +56,24 @@ fn at(seconds: u64) -> MediaTime {
     MediaTime::from_millis(1_000 * seconds)
 }
 
+#[test]
+fn what_was_brought_along_is_asked_of_the_line_and_other_tools_may_follow() {
+    let of = |names: &[&str]| -> Arc<Catalog> {
+        let line = |name: &&str| Tool { origin: Origin::Line, ..tool(name, Approval::Allow) };
+        Arc::new(names.iter().map(line).collect())
+    };
+    let mut persona = Persona::built_in();
+    persona.tools = vec!["stock".to_owned()];
+    let mut registry = Registry::new(of(&["stock"]), &persona, date(2026, 11, 30).at(14, 30, 0, 0));
+    let admitted = registry.admit(&call("1", "stock", json!({"id": 7})), at(1)).unwrap();
+    assert!(matches!(admitted.does, Does::Line(arguments) if arguments["id"] == 7));
+    persona.tools = vec!["price".to_owned()];
+    registry.offer(of(&["price"]), &persona);
+    assert_eq!(registry.specs().len(), 1);
+    assert!(registry.admit(&call("2", "stock", json!({})), at(2)).is_err());
+    assert!(registry.settle("1", Settled::Answered(&Outcome::done("3")), at(3)), "what is under way goes on");
+}
+
 fn verdicts(registry: &mut Registry) -> Vec<String> {
     std::iter::from_fn(|| registry.poll())
         .map(|record| {
