@@ -40,10 +40,10 @@ pub const ENDPOINTING_MS: u32 = 400;
 
 /// The same where an agent waits for the end of a turn: what it says soon is heard as attention, and what it says into
 /// a breath it takes back.
-const ENDPOINTING_MS_OF_AGENTS: u32 = 250;
+pub(crate) const ENDPOINTING_MS_OF_AGENTS: u32 = 250;
 
 /// Silence after which it is scored whether somebody is done, where an agent waits for that: what the model learned from.
-const TURN_AFTER_MS: u32 = 200;
+pub(crate) const TURN_AFTER_MS: u32 = 200;
 
 /// Events of a leg that wait for its transport. A leg has a handful a second; when the transport does not look,
 /// the newest are dropped and counted.

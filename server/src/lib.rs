@@ -20,6 +20,7 @@ pub mod encode;
 pub mod engine;
 pub mod error;
 pub mod format;
+mod hearing;
 mod linger;
 pub mod listen;
 pub mod live;

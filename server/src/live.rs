@@ -82,6 +82,8 @@ pub struct LiveSpec {
     pub partials: bool,
     /// Silence that closes an utterance, in milliseconds.
     pub endpointing_ms: u32,
+    /// Silence after which it is scored whether whoever speaks is done, in milliseconds; `None` scores nothing.
+    pub turn_after_ms: Option<u32>,
     /// Where the words go.
     pub room: RoomChoice,
     /// What the room calls whoever speaks; lanes beyond the first say which channel they are.
@@ -172,7 +174,7 @@ pub async fn open(app: &App, spec: LiveSpec) -> Result<(LiveInput, LiveEvents), 
             endpointing_ms: spec.endpointing_ms,
             starts_at: MediaTime::ZERO,
             live: true,
-            turn_after_ms: None,
+            turn_after_ms: spec.turn_after_ms,
         },
         room: room.clone(),
         participant: spec.participant,

@@ -6,8 +6,6 @@
 //! alone, as fast as they take it. One task reads the socket and pushes, its twin follows what becomes of it and
 //! writes: a push may wait, and then the client's next audio waits in its own socket.
 
-mod leg;
-
 use std::time::Duration;
 
 use asr::recognizer::Hints;
@@ -36,13 +34,13 @@ use media::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use self::leg::{Hearing, Item, Mix};
 use super::RoomOf;
 use crate::{
     app::App,
     auth,
     call::{self, Ended, Words},
     error::ApiError,
+    hearing::{Hearing, Item, Mix},
     live::{self, Input, LiveError, LiveEvents, LiveInput, LiveSpec, RoomChoice},
     microphone::Microphone,
     socket::{self, Gone},
@@ -254,6 +252,7 @@ async fn open_file(app: &App, room: &RoomHandle, options: &Options) -> Result<Op
         multichannel: false,
         hints: Hints { language: call::language(app, options.language.as_deref())?, keyterms: Vec::new() },
         partials: true,
+        turn_after_ms: None,
         endpointing_ms: options.endpointing.unwrap_or(call::ENDPOINTING_MS),
         room: RoomChoice::Existing(room.id()),
         participant: options.name.clone().unwrap_or_default(),
@@ -425,7 +424,10 @@ async fn write(
     loop {
         tokio::select! {
             item = events.next() => match item {
-                Some(Item::Sound(bytes)) => socket::send(sink, Message::Binary(bytes)).await?,
+                Some(Item::Sound(samples)) => {
+                    let bytes: Vec<u8> = samples.into_iter().flat_map(linear16).collect();
+                    socket::send(sink, Message::Binary(bytes.into())).await?;
+                }
                 Some(Item::Nothing) => {}
                 None => break,
             },
@@ -498,6 +500,10 @@ async fn bid_farewell(socket: WebSocket, end: End) {
         End::Live(error) => socket::close(socket, error.close_code(), &error.to_string()).await,
         End::Vanished => {}
     }
+}
+
+fn linear16(sample: f32) -> [u8; 2] {
+    ((sample.clamp(-1.0, 1.0) * 32_767.0).round() as i16).to_le_bytes()
 }
 
 fn command(text: &Utf8Bytes) -> Option<Command> {

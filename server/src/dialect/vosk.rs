@@ -139,6 +139,7 @@ async fn open(app: &App, config: &Config) -> Result<(LiveInput, LiveEvents), Api
         multichannel: false,
         hints: Hints { language: None, keyterms: config.phrase_list.clone() },
         partials: true,
+        turn_after_ms: None,
         endpointing_ms: ENDPOINTING_MS,
         room: RoomChoice::New { title: "Vosk client".to_owned() },
         participant: "Vosk client".to_owned(),

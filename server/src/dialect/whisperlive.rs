@@ -316,6 +316,7 @@ impl Options {
             multichannel: false,
             hints: Hints { language: self.language.clone(), keyterms: self.keyterms.clone() },
             partials: true,
+            turn_after_ms: None,
             endpointing_ms: ENDPOINTING_MS,
             room: RoomChoice::New { title: "WhisperLive client".to_owned() },
             participant: "WhisperLive client".to_owned(),

@@ -1,12 +1,11 @@
-//! A socket that is a leg of its room: what the client says goes into the graph, and what it hears comes back.
+//! What a socket hears that is a leg of its room: the counterpart of its [`crate::microphone`].
 //!
-//! The reading half is a [`Microphone`]; the writing half is here. It follows the call: marks of the microphone
-//! become wishes to the ears, the mixture goes to the client when it asked for it, and the end comes when the last
-//! words are out. A client that takes its messages slowly misses sound; nothing of it piles up and nobody waits.
+//! It follows the call: marks of the microphone become wishes to the ears, the mixture goes to the client when it asked
+//! for it, and the end comes when the last words are out. A client that takes its messages slowly misses sound; nothing
+//! of it piles up and nobody waits. Never real time: it looks at what the graph has left once a frame.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use media::{
     bridge::LegEvent,
     dsp::resample::{BadRate, Resampler},
@@ -34,7 +33,7 @@ const WAITING_FRAMES: usize = 10;
 const MARK_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// The writing half.
-pub(super) struct Hearing {
+pub(crate) struct Hearing {
     stage: Stage,
     taken: Arc<Taken>,
     mix: Option<Mix>,
@@ -48,20 +47,20 @@ enum Stage {
 }
 
 /// What the writing half has for the client.
-pub(super) enum Item {
-    /// 20 ms of what the room says, without the client's own voice: 16-bit little-endian samples.
-    Sound(Bytes),
+pub(crate) enum Item {
+    /// 20 ms of what the room says, without the client's own voice, at the client's rate.
+    Sound(Vec<f32>),
     /// Nothing to send.
     Nothing,
 }
 
 impl Hearing {
-    pub(super) fn new(call: Call, taken: Arc<Taken>, mix: Option<Mix>) -> Self {
+    pub(crate) fn new(call: Call, taken: Arc<Taken>, mix: Option<Mix>) -> Self {
         Self { stage: Stage::On { call: Box::new(call), give_up_at: None }, taken, mix, lag_ms: None }
     }
 
     /// What comes next; `None` when the last words are out and the participant has left. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Option<Item> {
+    pub(crate) async fn next(&mut self) -> Option<Item> {
         match &mut self.stage {
             Stage::On { call, give_up_at } => {
                 let give_up = async {
@@ -103,19 +102,19 @@ impl Hearing {
     }
 
     /// The client has said its last: the mark behind it is on its way.
-    pub(super) fn no_more_comes(&mut self) {
+    pub(crate) fn no_more_comes(&mut self) {
         if let Stage::On { give_up_at, .. } = &mut self.stage {
             *give_up_at = Some(Instant::now() + MARK_WITHIN);
         }
     }
 
     /// How much has been taken in.
-    pub(super) fn heard(&self) -> MediaTime {
+    pub(crate) fn heard(&self) -> MediaTime {
         self.taken.duration()
     }
 
     /// How long after its last sound the newest words came out.
-    pub(super) fn lag_ms(&self) -> Option<u64> {
+    pub(crate) fn lag_ms(&self) -> Option<u64> {
         match &self.stage {
             Stage::On { call, .. } => call.lag_ms(),
             Stage::HangingUp(_) | Stage::Gone => self.lag_ms,
@@ -131,7 +130,7 @@ impl Hearing {
 }
 
 /// What the room says to one client, at the client's rate.
-pub(super) struct Mix {
+pub(crate) struct Mix {
     reader: CaptureReader,
     resampler: Resampler,
     rate_hz: u32,
@@ -141,20 +140,19 @@ pub(super) struct Mix {
 }
 
 impl Mix {
-    pub(super) fn new(reader: CaptureReader, rate_hz: u32) -> Result<Self, BadRate> {
+    pub(crate) fn new(reader: CaptureReader, rate_hz: u32) -> Result<Self, BadRate> {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self { reader, resampler: Resampler::new(MOUTH_HZ, rate_hz)?, rate_hz, samples: Vec::new(), look })
     }
 
     /// The next 20 ms. Cancel-safe.
-    async fn next(&mut self) -> Bytes {
+    async fn next(&mut self) -> Vec<f32> {
         let frame_samples = (self.rate_hz / 50) as usize;
         loop {
             self.take_in(frame_samples);
             if self.samples.len() >= frame_samples {
-                let bytes = self.samples.drain(..frame_samples).flat_map(linear16).collect::<Vec<u8>>();
-                return bytes.into();
+                return self.samples.drain(..frame_samples).collect();
             }
             self.look.tick().await;
         }
@@ -176,8 +174,4 @@ impl Mix {
             metrics::counter!("harmony_drops_total", "crossing" => "listeners").increment(late as u64);
         }
     }
-}
-
-fn linear16(sample: f32) -> [u8; 2] {
-    ((sample.clamp(-1.0, 1.0) * 32_767.0).round() as i16).to_le_bytes()
 }
