@@ -25,12 +25,13 @@ use axum::http::StatusCode;
 use bot::{
     actor::{JoinError, RoomHandle, Seat},
     agent::Input,
+    llm::Message,
     participant::{Kind, Newcomer, Timeline},
     persona::Persona,
     room::Room,
-    tools::run::Misconfigured,
+    tools::{Tool, run::Misconfigured},
 };
-use media::id::RoomId;
+use media::id::{ParticipantId, RoomId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +39,7 @@ pub use self::personas::BadPersonas;
 pub(crate) use self::{
     ears::With,
     line::{Reins, Wish},
+    notice::NOT_SAID,
 };
 use self::{
     models::Brains,
@@ -143,6 +145,13 @@ impl Agents {
         self.rooms().get(&room).map(|occupied| occupied.persona.clone())
     }
 
+    /// Another persona goes on in a room.
+    fn goes_on_as(&self, room: RoomId, persona: &str) {
+        if let Some(occupied) = self.rooms().get_mut(&room) {
+            persona.clone_into(&mut occupied.persona);
+        }
+    }
+
     /// A place for one more conversation.
     fn place(&self, room: RoomId, persona: &Persona) -> Result<Place, ApiError> {
         let permit = self.0.places.clone().try_acquire_owned();
@@ -187,6 +196,7 @@ pub(crate) struct Seated {
     mouth: Mouth,
     presence: Presence,
     persona: Arc<Persona>,
+    functions: Vec<Tool>,
     place: Place,
 }
 
@@ -197,10 +207,22 @@ pub(crate) struct Seated {
 /// 404 for a persona that is not there or a room that was closed, 409 where an agent talks already, 503 when every place
 /// is taken or no voice is to be had. Nobody came in then.
 pub(crate) async fn take_seat(app: &App, room: &RoomHandle, persona: Option<&str>) -> Result<Seated, ApiError> {
+    seat(app, room, app.agents().persona(persona)?, Vec::new()).await
+}
+
+/// The same for a persona that no file describes, with tools that whoever holds the reins carries out.
+///
+/// # Errors
+/// As [`take_seat`].
+pub(crate) async fn seat(
+    app: &App,
+    room: &RoomHandle,
+    persona: Arc<Persona>,
+    functions: Vec<Tool>,
+) -> Result<Seated, ApiError> {
     if app.admission().is_draining() {
         return Err(ApiError::draining());
     }
-    let persona = app.agents().persona(persona)?;
     if let Err(missing) = app.ears() {
         tracing::warn!(room = %room.id(), %missing, "an agent talks and hears nothing but keys");
     }
@@ -225,13 +247,18 @@ pub(crate) async fn take_seat(app: &App, room: &RoomHandle, persona: Option<&str
         levels: mouth.levels(),
     };
     let presence = sound.enter(member);
-    Ok(Seated { app: app.clone(), seat, mouth, presence, persona, place })
+    Ok(Seated { app: app.clone(), seat, mouth, presence, persona, functions, place })
 }
 
 impl Seated {
     /// Its room.
     pub(crate) fn room(&self) -> &RoomHandle {
         self.seat.room()
+    }
+
+    /// Who it is in its room.
+    pub(crate) fn participant(&self) -> ParticipantId {
+        self.seat.participant()
     }
 
     /// Who talks.
@@ -242,12 +269,17 @@ impl Seated {
     /// Begins to talk with whom this is; `values` stand for `{{name}}` in the texts of its persona. The conversation ends
     /// when the reins are dropped.
     pub(crate) fn begin(self, with: With, values: BTreeMap<String, String>) -> Reins {
+        self.go_on(with, values, Vec::new())
+    }
+
+    /// The same for a conversation that began elsewhere, where `past` was said.
+    pub(crate) fn go_on(self, with: With, values: BTreeMap<String, String>, past: Vec<Message>) -> Reins {
         let (line, reins) = line::line();
         let room = self.seat.room().clone();
         tracing::info!(room = %room.id(), persona = %self.persona.name, "an agent talks");
         // From now on, so that not a word is missed.
         let events = room.follow(Some(room.read(Room::last_seq)));
-        tokio::spawn(Talk::new(self, line, with, values).run(events));
+        tokio::spawn(Talk::new(self, line, with, (values, past)).run(events));
         reins
     }
 }
@@ -266,7 +298,8 @@ pub(crate) async fn attend(app: &App, room: &RoomHandle, persona: Option<&str>) 
                 Wish::HangUp => reins.tell(Input::HungUp).await,
                 // There is no telephone that could be sent on.
                 Wish::Transfer { .. } => reins.tell(Input::CameBack).await,
-                Wish::Press(_) => {}
+                // Nobody brought tools along.
+                Wish::Press(_) | Wish::Call { .. } | Wish::Cancel { .. } => {}
             }
         }
     });

@@ -1,10 +1,13 @@
 //! The border between a conversation and whoever brings its caller: a telephone, a browser's room.
 //!
 //! What an agent wants of the line are [`Wish`]es; what happens on it is told as [`Input`]s. A conversation knows nothing
-//! else of how its caller came. Crossings: wishes and what is told wait in queues of 16 each, then whoever sends waits;
-//! a call has a handful.
+//! else of how its caller came. Whoever holds the reins may have brought tools along and may change who talks. Crossings:
+//! wishes and what is told wait in queues of 16 each, then whoever sends waits; a call has a handful.
 
-use bot::agent::Input;
+use std::sync::Arc;
+
+use bot::{agent::Input, persona::Persona, tools::Tool};
+use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 /// What waits in either direction.
@@ -20,20 +23,47 @@ pub(crate) enum Wish {
         /// The number or address.
         to: String,
     },
+    /// Call a tool that was brought along; [`Input::ToolDone`] when it is done.
+    Call {
+        /// The call.
+        id: String,
+        /// Which tool.
+        name: String,
+        /// Checked against the tool's schema.
+        arguments: Map<String, Value>,
+    },
+    /// Nobody waits for that call any more.
+    Cancel {
+        /// The call.
+        id: String,
+    },
     /// End it.
     HangUp,
+}
+
+/// What is told.
+pub(super) enum Told {
+    /// Something happened.
+    Input(Input),
+    /// Whoever talks goes on as this.
+    Change {
+        /// With this voice, these instructions, these models.
+        persona: Arc<Persona>,
+        /// And these tools that were brought along.
+        functions: Vec<Tool>,
+    },
 }
 
 /// The line, for a conversation.
 pub(super) struct Line {
     wishes: mpsc::Sender<Wish>,
-    told: mpsc::Receiver<Input>,
+    told: mpsc::Receiver<Told>,
 }
 
 /// A conversation, for whoever brings its caller. Dropping it ends the conversation.
 pub(crate) struct Reins {
     wishes: mpsc::Receiver<Wish>,
-    told: mpsc::Sender<Input>,
+    told: mpsc::Sender<Told>,
 }
 
 /// A line and its reins.
@@ -50,7 +80,7 @@ impl Line {
     }
 
     /// What happened; `None` when nobody holds the reins any more. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Option<Input> {
+    pub(super) async fn next(&mut self) -> Option<Told> {
         self.told.recv().await
     }
 }
@@ -68,6 +98,11 @@ impl Reins {
 
     /// Tells what happened; a conversation that is over is told nothing.
     pub(crate) async fn tell(&self, input: Input) {
-        let _ = self.told.send(input).await;
+        let _ = self.told.send(Told::Input(input)).await;
+    }
+
+    /// Lets the conversation go on as another persona, which nobody notices but by what it says.
+    pub(crate) async fn change(&self, persona: Arc<Persona>, functions: Vec<Tool>) {
+        let _ = self.told.send(Told::Change { persona, functions }).await;
     }
 }

@@ -54,8 +54,13 @@ impl Brains {
         // Each was checked with the configuration.
         let providers: Vec<Provider> = config.llm.iter().filter_map(|model| model.provider().ok()).collect();
         let mut clients = BTreeMap::new();
-        for persona in personas.all().filter(|_| !providers.is_empty()) {
-            if let Entry::Vacant(entry) = clients.entry(chosen(&persona.models)) {
+        // Each may be chosen by a client of the server, too.
+        let each = providers.iter().map(|provider| [Some(provider.name.to_string()), None, None]);
+        for choice in personas.all().map(|persona| chosen(&persona.models)).chain(each) {
+            if providers.is_empty() {
+                break;
+            }
+            if let Entry::Vacant(entry) = clients.entry(choice) {
                 let client = Client::new(ordered(&providers, entry.key()), config.agent.patience())?;
                 entry.insert(client);
             }

@@ -3,7 +3,7 @@
 //! A leg of the room's bridge like anybody's. One task says, reads and writes: sentences go to a line of [`tts::worker`];
 //! what comes out of it is read up to [`AHEAD_PIECES`] ahead, so that the places of words are known long before they are
 //! heard; and it is written into the ring of 400 ms, with the marks of [`Ledger`]. Every sample bears the number of its
-//! sentence, so a hush drops by type what is late, wherever it waits: in the line, ahead, or in the ring. Crossings: 32
+//! sentence, so a hush drops by type what is late, wherever it waits: in the line, ahead, or in the ring. Crossings: 128
 //! sentences wait for the line, one more is told as not spoken; what is ahead makes the reader wait. Never real time.
 
 use std::{
@@ -34,8 +34,8 @@ use crate::{
     speaker::{Abandoned, Pace, Speaker},
 };
 
-/// Sentences that wait for the line of speech: two minutes of talk. Nobody listens so far ahead.
-const SENTENCES_MAX: usize = 32;
+/// Sentences that wait for the line of speech: all that an agent says in one turn.
+const SENTENCES_MAX: usize = 128;
 
 /// Pieces of a tenth of a second that are read ahead: ten seconds, which hold the sentence that is heard and most of the
 /// next. Two megabytes, while a long answer is given.

@@ -25,6 +25,7 @@ pub(super) fn event(notice: Notice, participant: ParticipantId, waterfall: Optio
         Notice::TurnEnded { turn, ended, .. } => RoomEvent::TurnEnded {
             participant,
             turn: turn.0,
+            text: ended.said.reveal().into(),
             why: word(&ended.why),
             probability: ended.probability,
             waited: ended.silence,
@@ -66,11 +67,15 @@ pub(super) fn event(notice: Notice, participant: ParticipantId, waterfall: Optio
             trace(None, "forgotten", Some(format!("{messages} messages").into()), Duration::ZERO)
         }
         Notice::Keys { count } => trace(None, "keys", Some(count.to_string().into()), Duration::ZERO),
+        Notice::NotSaid => trace(None, NOT_SAID, None, Duration::ZERO),
         Notice::Over { answered, dropped, .. } => {
             trace(None, "over", Some(format!("{answered} answered, {dropped} dropped").into()), Duration::ZERO)
         }
     }
 }
+
+/// The trace of words that were to be said in an agent's name and were not.
+pub(crate) const NOT_SAID: &str = "not_said";
 
 /// The turn that a notice ends, so that its waterfall is told.
 pub(super) fn ends(notice: &Notice) -> Option<TurnId> {
@@ -159,7 +164,7 @@ mod tests {
         assert_eq!(
             wire(Notice::TurnEnded { turn: TurnId(7), ended, was_prepared: true }),
             serde_json::json!({
-                "type": "turn.ended", "participant": "p2", "turn": 7, "why": "silence", "probability": 0.5,
+                "type": "turn.ended", "participant": "p2", "turn": 7, "text": "What are your hours?", "why": "silence", "probability": 0.5,
                 "waited_ms": 250,
             })
         );

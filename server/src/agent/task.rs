@@ -5,7 +5,7 @@
 //! that is slow to take a wish; sound, models and tools have tasks of their own. Nothing of what is said is logged here.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,11 +15,11 @@ use bot::{
     agent::{Agent, Facts, Input, Notice, Output, TurnId},
     consent::meaning,
     event::{Published, RoomEvent},
-    llm::Delta,
+    llm::{Delta, Message},
     participant::Kind,
     persona::Persona,
     room::Room,
-    tools::{Action, Admitted, Does, Registry, Settled},
+    tools::{Action, Admitted, Does, Outcome, Registry, Settled, Tool},
 };
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use media::time::MediaTime;
@@ -30,7 +30,7 @@ use tts::{
 
 use super::{
     Place, Seated, With,
-    line::{Line, Wish},
+    line::{Line, Told, Wish},
     models::{Answered, Models, Moment},
     mouth::{Heard, Mouth, Sentence},
     notice,
@@ -57,6 +57,8 @@ pub(super) struct Talk {
     models: Models,
     tools: Tools,
     line: Line,
+    /// Calls that whoever holds the line carries out.
+    at_line: BTreeSet<String>,
     with: With,
     falls: Waterfalls,
     has_begun: bool,
@@ -66,14 +68,19 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    pub(super) fn new(seated: Seated, line: Line, with: With, values: BTreeMap<String, String>) -> Self {
-        let Seated { app, seat, mouth, presence, persona, place } = seated;
+    pub(super) fn new(
+        seated: Seated,
+        line: Line,
+        with: With,
+        (values, past): (BTreeMap<String, String>, Vec<Message>),
+    ) -> Self {
+        let Seated { app, seat, mouth, presence, persona, functions, place } = seated;
         let room = seat.room();
         let began = local(room.epoch().wall);
         let agents = app.agents().0.clone();
-        let registry = Registry::new(agents.toolbox.catalog(), &persona, began);
+        let registry = Registry::new(agents.toolbox.catalog_with(&functions), &persona, began);
         let tools = offers(&registry, &persona);
-        let facts = Facts { values, tools, ..Facts::new(began) };
+        let facts = Facts { values, tools, past, ..Facts::new(began) };
         let now = room.epoch().at(app.clock().now());
         let models = agents.brains.of(&persona, &facts);
         let agent = Agent::new(persona.clone(), facts, now);
@@ -89,6 +96,7 @@ impl Talk {
             models,
             tools,
             line,
+            at_line: BTreeSet::new(),
             with,
             falls: Waterfalls::default(),
             has_begun: false,
@@ -147,7 +155,9 @@ impl Talk {
                     }
                 }
                 told = self.line.next() => match told {
-                    Some(input) => self.tell(input).await,
+                    Some(Told::Input(Input::ToolDone { call, outcome })) => self.on_line_done(call, outcome).await,
+                    Some(Told::Input(input)) => self.tell(input).await,
+                    Some(Told::Change { persona, functions }) => self.change(persona, &functions).await,
                     None => self.end().await,
                 },
                 Ok(()) = standing.changed() => {
@@ -162,7 +172,7 @@ impl Talk {
                 () = shutdown.cancelled() => self.end().await,
                 () = due => {
                     for (call, outcome) in self.registry.expire(self.now()) {
-                        self.tools.cancel(&call);
+                        self.drop_call(&call).await;
                         self.tell(Input::ToolDone { call, outcome }).await;
                     }
                     self.tell(Input::Tick).await;
@@ -307,7 +317,7 @@ impl Talk {
                 }
             }
             Output::CancelCall(call) => {
-                self.tools.cancel(&call);
+                self.drop_call(&call).await;
                 self.registry.settle(&call, Settled::Cancelled, self.now());
             }
             Output::Press(keys) => self.line.wish(Wish::Press(keys)).await,
@@ -329,6 +339,11 @@ impl Talk {
                 self.tools.call(id, name, arguments, timeout);
                 return None;
             }
+            Does::Line(arguments) => {
+                self.at_line.insert(id.clone());
+                self.line.wish(Wish::Call { id, name, arguments }).await;
+                return None;
+            }
             Does::BuiltIn(action) => action,
         };
         let outcome = action.reply();
@@ -343,12 +358,39 @@ impl Talk {
         Some(Input::ToolDone { call: id, outcome })
     }
 
+    /// What came of a call that whoever holds the line carried out; one that nobody waits for is none.
+    async fn on_line_done(&mut self, call: String, outcome: Outcome) {
+        let now = self.now();
+        if self.at_line.remove(&call) && self.registry.settle(&call, Settled::Answered(&outcome), now) {
+            self.tell(Input::ToolDone { call, outcome }).await;
+        }
+    }
+
+    /// Nobody waits for a call any more, whoever carries it out.
+    async fn drop_call(&mut self, call: &str) {
+        self.tools.cancel(call);
+        if self.at_line.remove(call) {
+            self.line.wish(Wish::Cancel { id: call.to_owned() }).await;
+        }
+    }
+
+    /// Whoever holds the line has other wishes of who talks.
+    async fn change(&mut self, persona: Arc<Persona>, functions: &[Tool]) {
+        let shared = self.app.agents().0.clone();
+        self.persona = persona.clone();
+        self.registry.offer(shared.toolbox.catalog_with(functions), &persona);
+        self.models.hand_over(&shared.brains, &persona);
+        let tools = offers(&self.registry, &persona);
+        self.tell(Input::Changed { persona, tools }).await;
+    }
+
     /// Another persona goes on.
     fn hand_over(&mut self, name: &str) {
         let now = self.now();
         let told = match self.app.agents().persona(Some(name)) {
             Ok(persona) => {
                 let shared = &self.app.agents().0;
+                self.app.agents().goes_on_as(self.seat.room().id(), &persona.name);
                 self.persona = persona.clone();
                 self.registry.hand_over(&persona);
                 self.models.hand_over(&shared.brains, &persona);

@@ -11,7 +11,7 @@ use bot::{
     llm::ToolSpec,
     persona::{PerLanguage, Persona},
     tools::{
-        Catalog, Outcome, Registry,
+        Catalog, Outcome, Registry, Tool,
         run::{Misconfigured, Outside},
     },
 };
@@ -42,8 +42,17 @@ impl Toolbox {
     }
 
     /// All tools as they are now.
-    pub(super) fn catalog(&self) -> Arc<Catalog> {
+    fn catalog(&self) -> Arc<Catalog> {
         self.outside.catalog()
+    }
+
+    /// The same with tools that somebody brought along; theirs go first.
+    pub(super) fn catalog_with(&self, functions: &[Tool]) -> Arc<Catalog> {
+        let catalog = self.catalog();
+        if functions.is_empty() {
+            return catalog;
+        }
+        Arc::new(catalog.with(functions.iter().cloned()))
     }
 
     /// For one conversation.

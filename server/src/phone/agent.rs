@@ -102,11 +102,15 @@ pub(super) async fn talk(
                         drop(reins);
                         return together::stay(app, phones, (phone.clone(), news), other).await;
                     }
+                    // Whoever has hung up meanwhile is nobody to be told.
+                    Err(_) if phone.now().is_over() => {}
                     Err(why) => {
                         tracing::info!(call = %phone.sid(), why, "an agent could not transfer its caller");
                         reins.tell(Input::CameBack).await;
                     }
                 },
+                // Nobody brought tools along.
+                Some(Wish::Call { .. } | Wish::Cancel { .. }) => {}
                 // Somebody ended the conversation: to go on with the caller themselves, where they are here.
                 None if is_accompanied(&room) => return together::alone(app, phones, phone, news).await,
                 None => {
@@ -136,7 +140,7 @@ async fn enter(app: &App, phone: &Phone, room: &RoomHandle, persona: &Persona) -
 }
 
 /// With a persona of one language nobody is heard in another by mistake.
-fn hints(app: &App, persona: &Persona) -> Hints {
+pub(super) fn hints(app: &App, persona: &Persona) -> Hints {
     let ([language], Ok(ears)) = (&persona.languages[..], app.ears()) else { return Hints::default() };
     let code = language.tag().split('-').next().unwrap_or_default().to_owned();
     let is_known = ears.info().languages.contains(&code);

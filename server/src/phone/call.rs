@@ -206,6 +206,7 @@ pub(crate) struct Quality {
 
 /// What a holder of the call is told.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "32 wait at most, for a moment")]
 pub(crate) enum News {
     /// The other side asks us to call somebody else in its place; to be answered with [`Phone::answer_refer`].
     Referred {
@@ -227,7 +228,6 @@ pub(crate) enum News {
 #[error("the call is over")]
 pub(crate) struct CallOver;
 
-#[expect(clippy::large_enum_variant, reason = "32 wait at most, for a moment")]
 enum Order {
     Ring,
     RingEarly(oneshot::Sender<Result<(), CallOver>>),

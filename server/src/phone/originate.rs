@@ -167,10 +167,14 @@ impl Task {
                 return phone.hang_up().await;
             }
         };
+        let mut part = part(&app, &phone);
+        if let Purpose::Agent(seated) = &purpose {
+            part.hints = super::agent::hints(&app, seated.persona());
+        }
         // An application enters it by itself, unless somebody has to listen before.
         let runs = matches!(purpose, Purpose::Application { .. });
         if (!runs || self.detected.is_some())
-            && let Err(error) = phone.enter(&room, part(&app, &phone)).await
+            && let Err(error) = phone.enter(&room, part).await
         {
             tracing::warn!(call = %phone.sid(), %error, "a call could not enter its room");
             phone.hang_up().await;

@@ -16,7 +16,7 @@ use bot::{
     ivr::{
         effect::{Callee, Leg, LegId},
         input::{Input, LegEvent, Unreached},
-        key::Tone,
+        key::{KEY_PAUSE, KEY_PRESS, Tone},
         machine::{Role, Source},
         private::Private,
         twiml::{Answering, MachineDetection},
@@ -36,10 +36,6 @@ use crate::{
         outgoing::{self, Dial, Held, NotDialled, Whom},
     },
 };
-
-/// How long a key is pressed, and the pause behind it.
-const PRESS_MS: u32 = 120;
-const PAUSE: Duration = Duration::from_millis(250);
 
 /// Hops of a call that a menu makes.
 const MAX_FORWARDS: u8 = 30;
@@ -377,10 +373,13 @@ pub(crate) async fn press(phone: Phone, tones: Vec<Tone>, times: Option<u32>) ->
     while left != Some(0) && !tones.is_empty() && !phone.now().is_over() {
         left = left.map(|left| left - 1);
         for tone in &tones {
+            if phone.now().is_over() {
+                return Ok(());
+            }
             match tone {
                 Tone::Key(key) => {
-                    phone.press(key.as_char(), PRESS_MS).await;
-                    pass(PAUSE).await;
+                    phone.press(key.as_char(), KEY_PRESS.as_millis() as u32).await;
+                    pass(KEY_PAUSE).await;
                 }
                 Tone::Wait(pause) => pass(*pause).await,
             }
