@@ -33,7 +33,7 @@ pub fn routes() -> Router<App> {
 
 /// How errors are spelled on a path that belongs to a vendor; `None` where they are our own.
 pub fn spelling(path: &str) -> Option<fn(&ApiError) -> Response> {
-    if matches!(path, "/v1/listen" | "/v1/speak") {
+    if matches!(path, "/v1/listen" | "/v2/listen" | "/v1/speak" | "/v1/agent/converse") {
         return Some(deepgram::respell);
     }
     if let Some(spell) = twilio::spelling(path) {

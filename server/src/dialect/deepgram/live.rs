@@ -14,7 +14,6 @@ use axum::{
         Query as QueryOf, State, WebSocketUpgrade,
         ws::{Message as Frame, WebSocket, close_code, rejection::WebSocketUpgradeRejection},
     },
-    http::HeaderValue,
     response::Response,
 };
 use serde::Deserialize;
@@ -29,6 +28,7 @@ use super::{
     refusal::Refusal,
     spool::hex,
     translator::Translator,
+    upgraded,
 };
 use crate::{
     app::App,
@@ -55,20 +55,7 @@ pub async fn listen(
         Ok(opened) => opened,
         Err(refusal) => return refusal.respond(&request_id),
     };
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
-        Err(rejection) => {
-            let refusal = Refusal::bad_request(format!("expected a WebSocket: {}", rejection.body_text()));
-            return Refusal { status: rejection.status(), ..refusal }.respond(&request_id);
-        }
-    };
-    // Browsers cannot send headers: they send the key as a second subprotocol and expect the first one back.
-    let upgrade = socket::limited(upgrade).protocols(["token", "bearer"]);
-    let mut response = upgrade.on_upgrade(move |socket| run(app, socket, opened));
-    if let Ok(id) = HeaderValue::from_str(&request_id) {
-        response.headers_mut().insert("dg-request-id", id);
-    }
-    response
+    upgraded(upgrade, &request_id, move |socket| run(app, socket, opened))
 }
 
 /// A stream that waits for its socket.
@@ -91,6 +78,7 @@ async fn open(app: &App, pairs: &[(String, String)], request_id: &str) -> Result
         multichannel: query.multichannel,
         hints: query.hints.clone(),
         partials: query.interim_results,
+        turn_after_ms: None,
         endpointing_ms: query.endpointing.unwrap_or(UNSPOKEN_ENDPOINTING).as_millis() as u32,
         room: if query.may_be_shown() {
             RoomChoice::New { title: "Deepgram client".to_owned() }

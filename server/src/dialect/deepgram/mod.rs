@@ -1,10 +1,13 @@
-//! Deepgram's dialect: `/v1/listen`, live over a WebSocket and prerecorded over `POST`, and `/v1/speak` both ways.
+//! Deepgram's dialect: `/v1/listen`, live over a WebSocket and prerecorded over `POST`, `/v2/listen`, `/v1/speak`
+//! both ways, and `/v1/agent/converse`.
 //!
 //! Its SDKs work unchanged with this server as their base URL. The middle is pure: [`query`] reads what is
 //! wanted, [`translator`] and [`transcript`] write what was heard, [`words`] applies the effects between them.
 //! The shells are thin: [`live`] owns a socket, [`prerecorded`] a request, [`remote`] the calls to elsewhere;
-//! [`speak`] is the other way round.
+//! [`speak`] is the other way round, and [`converse`] is both.
 
+mod client;
+pub mod converse;
 pub mod live;
 pub mod message;
 pub mod numerals;
@@ -19,12 +22,22 @@ pub mod speak;
 pub mod spool;
 pub mod transcript;
 pub mod translator;
+pub mod turns;
 pub mod words;
 
 use std::collections::BTreeMap;
 
 use asr::recognizer::Info;
-use axum::{Router, extract::DefaultBodyLimit, response::Response, routing::get};
+use axum::{
+    Router,
+    extract::{
+        DefaultBodyLimit, WebSocketUpgrade,
+        ws::{WebSocket, rejection::WebSocketUpgradeRejection},
+    },
+    http::HeaderValue,
+    response::Response,
+    routing::get,
+};
 
 pub(in crate::dialect) use self::words::bare;
 use self::{
@@ -33,13 +46,38 @@ use self::{
     refusal::Refusal,
     remote::Reach,
 };
-use crate::{app::App, clock::Clock, dialect::spoken, error::ApiError};
+use crate::{app::App, clock::Clock, dialect::spoken, error::ApiError, socket};
 
 /// The routes of this dialect.
 pub fn routes() -> Router<App> {
     let listen = get(live::listen).post(prerecorded::transcribe).layer(DefaultBodyLimit::disable());
     let speak = get(speak::listen).post(speak::speak).layer(DefaultBodyLimit::max(spoken::BODY_BYTES_MAX));
-    Router::new().route("/v1/listen", listen).route("/v1/speak", speak)
+    Router::new()
+        .route("/v1/listen", listen)
+        .route("/v1/speak", speak)
+        .route("/v2/listen", get(turns::listen))
+        .route("/v1/agent/converse", get(converse::converse))
+}
+
+/// Answers a request for a socket, which `run` gets.
+fn upgraded<T: Future<Output = ()> + Send + 'static>(
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request_id: &str,
+    run: impl FnOnce(WebSocket) -> T + Send + 'static,
+) -> Response {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => {
+            let refusal = Refusal::bad_request(format!("expected a WebSocket: {}", rejection.body_text()));
+            return Refusal { status: rejection.status(), ..refusal }.respond(request_id);
+        }
+    };
+    // Browsers cannot send headers: they send the key as a second subprotocol and expect the first one back.
+    let mut response = socket::limited(upgrade).protocols(["token", "bearer"]).on_upgrade(run);
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        response.headers_mut().insert("dg-request-id", id);
+    }
+    response
 }
 
 /// A refusal of any other part of the server, in this dialect's shape.

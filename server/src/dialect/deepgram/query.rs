@@ -187,18 +187,18 @@ impl Query {
 }
 
 /// The pairs as they came; the last value of a repeated key counts where only one can.
-struct Pairs<'a>(&'a [(String, String)]);
+pub(super) struct Pairs<'a>(pub(super) &'a [(String, String)]);
 
 impl<'a> Pairs<'a> {
-    fn all(&self, key: &str) -> impl Iterator<Item = &'a str> {
+    pub(super) fn all(&self, key: &str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    fn last(&self, key: &str) -> Option<&'a str> {
+    pub(super) fn last(&self, key: &str) -> Option<&'a str> {
         self.all(key).last().filter(|value| !value.is_empty())
     }
 
-    fn flag(&self, key: &'static str) -> Result<bool, BadQuery> {
+    pub(super) fn flag(&self, key: &'static str) -> Result<bool, BadQuery> {
         match self.last(key) {
             None => Ok(false),
             Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
@@ -207,12 +207,17 @@ impl<'a> Pairs<'a> {
         }
     }
 
+    pub(super) fn decimal(&self, key: &'static str) -> Result<Option<f32>, BadQuery> {
+        let Some(value) = self.last(key) else { return Ok(None) };
+        value.parse().map(Some).map_err(|_| bad(key, format!("expected a number, got {value:.40?}")))
+    }
+
     fn number(&self, key: &'static str) -> Result<Option<u32>, BadQuery> {
         let Some(value) = self.last(key) else { return Ok(None) };
         value.parse().map(Some).map_err(|_| bad(key, format!("expected a whole number, got {value:.40?}")))
     }
 
-    fn list(&self, key: &'static str) -> Result<Vec<String>, BadQuery> {
+    pub(super) fn list(&self, key: &'static str) -> Result<Vec<String>, BadQuery> {
         let list: Vec<String> = self.all(key).filter(|value| !value.trim().is_empty()).map(str::to_owned).collect();
         if list.len() > LIST_MAX {
             return Err(bad(key, format!("at most {LIST_MAX} values")));
@@ -224,11 +229,11 @@ impl<'a> Pairs<'a> {
     }
 }
 
-fn bad(parameter: &'static str, why: impl Into<String>) -> BadQuery {
+pub(super) fn bad(parameter: &'static str, why: impl Into<String>) -> BadQuery {
     BadQuery { parameter, why: why.into() }
 }
 
-fn audio(pairs: &Pairs<'_>) -> Result<Audio, BadQuery> {
+pub(super) fn audio(pairs: &Pairs<'_>) -> Result<Audio, BadQuery> {
     let rate_hz = pairs.number("sample_rate")?;
     if let Some(rate) = rate_hz.filter(|rate| !(8_000..=48_000).contains(rate)) {
         return Err(bad("sample_rate", format!("{rate} Hz is outside 8000..=48000")));
@@ -338,7 +343,7 @@ fn utterance_end(pairs: &Pairs<'_>, interim_results: bool) -> Result<Option<Dura
     Ok(Some(Duration::from_millis(u64::from(millis))))
 }
 
-fn keyterms(pairs: &Pairs<'_>) -> Result<Vec<String>, BadQuery> {
+pub(super) fn keyterms(pairs: &Pairs<'_>) -> Result<Vec<String>, BadQuery> {
     let mut terms = pairs.list("keyterm")?;
     for keyword in pairs.list("keywords")? {
         // `term:boost`: the boost has no counterpart in the recognizers, and a negative one asks for the opposite.

@@ -18,6 +18,7 @@ use serde::Deserialize;
 
 pub use self::live::listen;
 use self::query::Query;
+pub(in crate::dialect::deepgram) use self::query::voice_named;
 use super::{
     message::{self, ModelInfo},
     refusal::Refusal,

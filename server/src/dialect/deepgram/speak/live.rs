@@ -10,9 +10,8 @@ use std::{future::pending, time::Duration};
 use axum::{
     extract::{
         Query as QueryOf, State, WebSocketUpgrade,
-        ws::{Message as Frame, WebSocket, close_code, rejection::WebSocketUpgradeRejection},
+        ws::{WebSocket, close_code, rejection::WebSocketUpgradeRejection},
     },
-    http::HeaderValue,
     response::Response,
 };
 use serde::{Deserialize, Serialize};
@@ -28,15 +27,16 @@ use crate::{
     app::App,
     dialect::{
         deepgram::{
+            client::Client,
             message::{self, ModelInfo},
             refusal::Refusal,
+            upgraded,
         },
         spoken::{self, NotSpoken, Place},
-        wire::{self, Ended, Incoming, Writer},
+        wire::{self, Ended, Incoming},
     },
     encode::Encoder,
     error::ApiError,
-    socket,
 };
 
 /// Without a message for this long the socket is closed: an application says something to its caller more often, and
@@ -60,21 +60,8 @@ pub async fn listen(
         Ok(opened) => opened,
         Err(refusal) => return refusal.respond(&request_id),
     };
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
-        Err(rejection) => {
-            let refusal = Refusal::bad_request(format!("expected a WebSocket: {}", rejection.body_text()));
-            return Refusal { status: rejection.status(), ..refusal }.respond(&request_id);
-        }
-    };
-    // Browsers cannot send headers: they send the key as a second subprotocol and expect the first one back.
-    let upgrade = socket::limited(upgrade).protocols(["token", "bearer"]);
     let id = request_id.clone();
-    let mut response = upgrade.on_upgrade(move |socket| run(app, socket, opened, id));
-    if let Ok(id) = HeaderValue::from_str(&request_id) {
-        response.headers_mut().insert("dg-request-id", id);
-    }
-    response
+    upgraded(upgrade, &request_id, move |socket| run(app, socket, opened, id))
 }
 
 /// What waits for its socket.
@@ -165,7 +152,7 @@ impl Outcome {
 async fn run(app: App, socket: WebSocket, opened: Opened, request_id: String) {
     let Opened { query, model, mut encoder } = opened;
     let (writer, mut reader) = wire::split(socket, IDLE_AFTER);
-    let mut client = Client { writer, is_gone: false };
+    let mut client = Client::new(writer);
     let (model_name, model_version) = (model.name.as_str(), model.version.as_str());
     client.tell(&Told::Metadata { request_id: &request_id, model_name, model_version, model_uuid: model.uuid() }).await;
     let mut script = Script::default();
@@ -178,7 +165,7 @@ async fn run(app: App, socket: WebSocket, opened: Opened, request_id: String) {
         while let Some(sequence_id) = script.due() {
             client.tell(&Told::Flushed { sequence_id }).await;
         }
-        if client.is_gone {
+        if client.is_gone() {
             break Outcome::Gone;
         }
         if script.is_over() {
@@ -195,7 +182,7 @@ async fn run(app: App, socket: WebSocket, opened: Opened, request_id: String) {
                 Err(why) => {
                     next = None;
                     script.skipped();
-                    client.warn("TEXT_NOT_SPOKEN", why.refusal().to_string()).await;
+                    warn(&mut client, "TEXT_NOT_SPOKEN", why.refusal().to_string()).await;
                     continue;
                 }
             }
@@ -238,13 +225,13 @@ async fn run(app: App, socket: WebSocket, opened: Opened, request_id: String) {
                         garbage += 1;
                         let error: String = error.to_string().chars().take(200).collect();
                         let why = format!("expected {{\"type\": Speak, Flush, Clear or Close}}: {error}");
-                        client.warn("UNREADABLE_MESSAGE", why).await;
+                        warn(&mut client, "UNREADABLE_MESSAGE", why).await;
                     }
                 },
                 Incoming::Binary(_) if garbage >= GARBAGE_MAX => break Outcome::Garbage,
                 Incoming::Binary(_) => {
                     garbage += 1;
-                    client.warn("UNREADABLE_MESSAGE", "a binary message means nothing here".to_owned()).await;
+                    warn(&mut client, "UNREADABLE_MESSAGE", "a binary message means nothing here".to_owned()).await;
                 }
                 Incoming::Ended(Ended::Gone) => break Outcome::Gone,
                 Incoming::Ended(Ended::Idle) => break Outcome::Idle,
@@ -257,7 +244,7 @@ async fn run(app: App, socket: WebSocket, opened: Opened, request_id: String) {
                     Err(Refused::Closing) => break Outcome::Draining,
                     Err(refused) => {
                         script.skipped();
-                        client.warn("TEXT_NOT_SPOKEN", refused.to_string()).await;
+                        warn(&mut client, "TEXT_NOT_SPOKEN", refused.to_string()).await;
                     }
                 }
             },
@@ -265,7 +252,7 @@ async fn run(app: App, socket: WebSocket, opened: Opened, request_id: String) {
                 Some(Said::Samples { samples, .. }) => {
                     let mut bytes = Vec::new();
                     encoder.push(&samples, &mut bytes);
-                    client.send(Frame::Binary(bytes.into())).await;
+                    client.sound(bytes).await;
                 }
                 Some(Said::Finished { utterance, .. } | Said::Dropped { utterance, .. }) => {
                     script.answered(before + utterance);
@@ -273,7 +260,7 @@ async fn run(app: App, socket: WebSocket, opened: Opened, request_id: String) {
                 Some(Said::Failed { utterance, error, .. }) => {
                     tracing::warn!(%error, "a text of a socket was not spoken");
                     script.answered(before + utterance);
-                    client.warn("TEXT_NOT_SPOKEN", "the voice failed at a text".to_owned()).await;
+                    warn(&mut client, "TEXT_NOT_SPOKEN", "the voice failed at a text".to_owned()).await;
                 }
                 Some(Said::Word { .. } | Said::Viseme { .. }) => {}
                 None => break Outcome::Draining,
@@ -283,7 +270,7 @@ async fn run(app: App, socket: WebSocket, opened: Opened, request_id: String) {
         }
     };
     let (code, reason) = outcome.goodbye();
-    wire::close(client.writer, reader, code, reason).await;
+    wire::close(client.into_writer(), reader, code, reason).await;
 }
 
 /// Does what the client says.
@@ -292,12 +279,12 @@ async fn obey(control: Control, script: &mut Script, input: Option<&SpeechInput>
         Control::Speak { text } => {
             if script.speak(&text).is_err() {
                 let why = "more text waits than is kept: flush, or wait for what was sent".to_owned();
-                client.warn("TEXT_TOO_LONG", why).await;
+                warn(client, "TEXT_TOO_LONG", why).await;
             }
         }
         Control::Flush => {
             if script.flush().is_err() {
-                client.warn("TOO_MANY_FLUSHES", "the flushes before it are not answered yet".to_owned()).await;
+                warn(client, "TOO_MANY_FLUSHES", "the flushes before it are not answered yet".to_owned()).await;
             }
         }
         Control::Clear => {
@@ -311,23 +298,6 @@ async fn obey(control: Control, script: &mut Script, input: Option<&SpeechInput>
     }
 }
 
-/// The writing half; once the client cannot be reached it stays silent.
-struct Client {
-    writer: Writer,
-    is_gone: bool,
-}
-
-impl Client {
-    async fn tell(&mut self, told: &Told<'_>) {
-        let text = serde_json::to_string(told).expect("plain fields always serialise");
-        self.send(Frame::Text(text.into())).await;
-    }
-
-    async fn warn(&mut self, code: &'static str, description: String) {
-        self.tell(&Told::Warning { description, code }).await;
-    }
-
-    async fn send(&mut self, frame: Frame) {
-        self.is_gone = self.is_gone || socket::send(&mut self.writer, frame).await.is_err();
-    }
+async fn warn(client: &mut Client, code: &'static str, description: String) {
+    client.tell(&Told::Warning { description, code }).await;
 }

@@ -132,6 +132,14 @@ fn number(text: &str) -> Option<u32> {
     text.strip_suffix(".0").unwrap_or(text).parse().ok()
 }
 
+/// The name by which personas know the voice that the public service calls `model`.
+pub(in crate::dialect::deepgram) fn voice_named(model: &str) -> String {
+    if !model.starts_with("aura") {
+        return model.to_owned();
+    }
+    if who(model).0 == Speaker::Man { "man".to_owned() } else { "woman".to_owned() }
+}
+
 /// Whom the names of the public service promise: `aura-2-thalia-en` is a woman who speaks English. Other names are
 /// those that [`choose`] knows; where the name says no language the text decides on it.
 fn who(model: &str) -> (Speaker, Option<Language>) {
