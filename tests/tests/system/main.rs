@@ -5,6 +5,7 @@
 
 mod accuracy;
 mod agent;
+mod agent_line;
 mod answering;
 mod api;
 mod applications;
@@ -15,6 +16,7 @@ mod console;
 mod console_calls;
 mod console_recordings;
 mod console_telephone;
+mod converse;
 mod deepgram;
 mod dialects;
 mod kamailio;
@@ -36,5 +38,6 @@ mod speech;
 mod streaming;
 mod telephone;
 mod transcribe;
+mod turns;
 mod twilio;
 mod webrtc;
