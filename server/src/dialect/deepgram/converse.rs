@@ -1,22 +1,20 @@
 //! `WS /v1/agent/converse`: an agent that a client describes, and that talks with whoever speaks into the client.
 //!
-//! The conversation is one like any other: a room of its own, the client's sound a leg in it, the agent beside it; see
-//! [`crate::agent`]. [`settings`] reads what is wanted and [`story`] writes what happens, both pure; the shell here owns
-//! the socket. One task reads it: sound waits in a queue of 64 messages for the microphone, which takes it at the pace at
-//! which it is heard, and words become orders, of which 16 wait; behind either the client waits. Its twin does everything else: sound and words to the
-//! client, functions from the agent and back. Functions are carried out by the client alone. Source: deepgram-api-specs
-//! (asyncapi.yml), and what the SDKs read. Never real time.
+//! The conversation is one like any other: a room of its own, the client's sound a leg in it, the agent beside it;
+//! see [`crate::agent`]. [`settings`] reads what is wanted and [`story`] writes what happens, both pure; the shell
+//! here owns the socket, and [`talk`] the conversation. One task reads the socket: sound waits in a queue of 64
+//! messages for the microphone, which takes it at the pace at which it is heard, and words become orders, of which 16
+//! wait; behind either the client waits. Its twin does everything else. Functions are carried out by the client
+//! alone. Source: deepgram-api-specs (asyncapi.yml), and what the SDKs read. Never real time.
 
 mod gate;
 mod message;
+mod outgoing;
 mod settings;
 mod story;
+mod talk;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use asr::recognizer::Hints;
 use axum::{
@@ -26,31 +24,22 @@ use axum::{
     },
     response::Response,
 };
-use bot::{
-    actor::{Follower, RoomHandle},
-    agent::{Input, When},
-    participant::Kind,
-    persona::Persona,
-    room::Room,
-    tools::{Outcome, Tool},
-};
+use bot::{actor::RoomHandle, participant::Kind, room::Room};
 use bytes::Bytes;
 use media::{frame::MOUTH_HZ, graph::nodes::capture::capture};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    gate::Gate,
-    message::{Behavior, Called, Cancelled, Control, History, Request, Settings, Told},
-    settings::{Wanted, warning},
+    message::{Control, Settings, Told},
+    outgoing::Outgoing,
+    settings::Wanted,
     story::Story,
+    talk::{Conversation, Order},
 };
 use super::{client::Client, message::request_id, refusal::Refusal, upgraded};
 use crate::{
-    agent::{self, Reins, Wish, With},
+    agent::{self, With},
     app::App,
     call::{self, Words},
     dialect::{
@@ -59,7 +48,7 @@ use crate::{
     },
     encode::Encoder,
     error::ApiError,
-    hearing::{Hearing, Item, Mix},
+    hearing::{Hearing, Mix},
     microphone::Microphone,
 };
 
@@ -80,19 +69,6 @@ const SOUNDS_MAX: usize = 64;
 
 /// The largest of them: more than a second of any sound that is taken here.
 const SOUND_BYTES_MAX: usize = 256 << 10;
-
-/// Entries of the room's log that are read at once.
-const ENTRIES: usize = 32;
-
-/// How long after the room knows that a turn was heard its last sound may still be on its way to the client: the ring
-/// between them, and a tick.
-const SOUND_WITHIN: Duration = Duration::from_millis(120);
-
-/// Frames that wait for the news that there is sound: 200 ms.
-const EARLY_FRAMES_MAX: usize = 10;
-
-/// As much of a function's answer as a model reads.
-const CONTENT_CHARS_MAX: usize = 20_000;
 
 /// The handler.
 pub async fn converse(
@@ -229,28 +205,6 @@ fn brief(error: &serde_json::Error) -> String {
     }
 }
 
-/// A conversation that is on.
-struct Conversation {
-    room: RoomHandle,
-    hearing: Hearing,
-    encoder: Encoder,
-    gate: Gate,
-    events: Follower,
-    reins: Reins,
-    story: Story,
-    persona: Persona,
-    functions: Vec<Tool>,
-    keeps_history: bool,
-    /// Functions that the client carries out: their names and arguments.
-    asked: BTreeMap<String, (String, String)>,
-    /// What is told once the sound before it was sent.
-    later: VecDeque<(Instant, Told)>,
-    /// Whether the client knows that the agent speaks.
-    is_told: bool,
-    /// The beginning of a sound of which it was not yet told.
-    early: Vec<Vec<f32>>,
-}
-
 /// Brings a client and its agent together; what else the client should know. The error is for the client: a code, and
 /// words.
 async fn begin(app: &App, settings: Settings) -> Result<(Conversation, Microphone, Vec<Told>), (&'static str, String)> {
@@ -300,8 +254,7 @@ async fn enter(
     let conversation = Conversation {
         room: room.clone(),
         hearing: Hearing::new(call, microphone.taken(), Some(mix)),
-        encoder,
-        gate: Gate::default(),
+        out: Outgoing::new(encoder),
         events,
         reins: seated.go_on(With::One(caller), BTreeMap::new(), past),
         story: Story::new(agent, caller, keeps_history),
@@ -309,18 +262,8 @@ async fn enter(
         functions,
         keeps_history,
         asked: BTreeMap::new(),
-        later: VecDeque::new(),
-        is_told: false,
-        early: Vec::new(),
     };
     Ok((conversation, microphone, warnings))
-}
-
-/// What the reading half hands over.
-enum Order {
-    Control(Control),
-    /// A message that cannot be read, and why.
-    Unreadable(String),
 }
 
 /// Reads the socket until it ends, or the conversation does; why it ended by itself.
@@ -379,239 +322,3 @@ async fn read(
     drop(orders);
     end
 }
-
-impl Conversation {
-    /// Until the client goes, the agent has done, or the server goes down.
-    async fn hold(mut self, app: &App, client: &mut Client, mut orders: mpsc::Receiver<Order>) -> End {
-        let end = loop {
-            if client.is_gone() {
-                break End::Gone;
-            }
-            let next = self.later.front().map(|(at, _)| *at);
-            let due = async {
-                match next {
-                    Some(at) => sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            // Cancel-safe: every arm hands out what it has once, or is looked at again. What happened is told before what
-            // the agent wants because of it.
-            tokio::select! {
-                biased;
-                () = app.shutdown().cancelled() => break End::Draining,
-                () = due => self.tell_what_is_due(client).await,
-                entries = self.events.next(ENTRIES) => match entries {
-                    Ok(entries) if entries.is_empty() => break End::Over,
-                    Ok(entries) => {
-                        for entry in entries {
-                            for told in self.story.tell(&entry) {
-                                self.tell(told, client).await;
-                            }
-                        }
-                    }
-                    Err(fell_off) => self.events = self.room.follow(Some(fell_off.resume)),
-                },
-                item = self.hearing.next() => match item {
-                    Some(Item::Sound(samples)) => self.sound(samples, client).await,
-                    Some(Item::Nothing) => {}
-                    None => break End::Over,
-                },
-                wish = self.reins.next() => match wish {
-                    Some(wish) => self.grant(wish, client).await,
-                    None => break End::Over,
-                },
-                order = orders.recv() => match order {
-                    Some(Order::Control(control)) => self.obey(app, control, client).await,
-                    Some(Order::Unreadable(why)) => client.tell(&warning("UNPARSABLE_CLIENT_MESSAGE", why)).await,
-                    None => break End::Gone,
-                },
-            }
-        };
-        if matches!(end, End::Over) {
-            self.hear_the_last(client).await;
-        }
-        let Self { hearing, mut reins, .. } = self;
-        drop(hearing);
-        let leaving = async {
-            reins.tell(Input::HungUp).await;
-            // Until the agent has told the room how it ended.
-            while reins.next().await.is_some() {}
-        };
-        let _ = timeout(LEAVE_WITHIN, leaving).await;
-        end
-    }
-
-    /// What the agent said last is still on its way when it has gone.
-    async fn hear_the_last(&mut self, client: &mut Client) {
-        let until = Instant::now() + SOUND_WITHIN;
-        while let Ok(Some(item)) = tokio::time::timeout_at(until, self.hearing.next()).await {
-            if let Item::Sound(samples) = item {
-                self.sound(samples, client).await;
-            }
-        }
-        self.tell_all_later(client).await;
-    }
-
-    async fn sound(&mut self, samples: Vec<f32>, client: &mut Client) {
-        if !self.gate.passes(&samples) {
-            return;
-        }
-        // The room hears of a sound when the engine plays it, and the sound itself may be here sooner.
-        self.early.push(samples);
-        if self.is_told || self.early.len() > EARLY_FRAMES_MAX {
-            self.send_early(client).await;
-        }
-    }
-
-    async fn send_early(&mut self, client: &mut Client) {
-        for samples in self.early.drain(..) {
-            let mut bytes = Vec::new();
-            self.encoder.push(&samples, &mut bytes);
-            client.sound(bytes).await;
-        }
-    }
-
-    /// Tells something; what belongs behind the agent's last sound once that was sent.
-    async fn tell(&mut self, told: Told, client: &mut Client) {
-        if matches!(told, Told::AgentStartedSpeaking { .. }) {
-            // Where a new sound is heard, the last one before it is.
-            self.tell_all_later(client).await;
-        }
-        if matches!(told, Told::AgentAudioDone) {
-            self.later.push_back((Instant::now() + SOUND_WITHIN, told));
-        } else if self.later.is_empty() || matches!(told, Told::UserStartedSpeaking) {
-            self.tell_now(told, client).await;
-        } else {
-            // It keeps its place.
-            self.later.push_back((Instant::now(), told));
-        }
-    }
-
-    async fn tell_what_is_due(&mut self, client: &mut Client) {
-        let now = Instant::now();
-        while self.later.front().is_some_and(|(at, _)| *at <= now) {
-            let Some((_, told)) = self.later.pop_front() else { return };
-            self.tell_now(told, client).await;
-        }
-    }
-
-    async fn tell_all_later(&mut self, client: &mut Client) {
-        while let Some((_, told)) = self.later.pop_front() {
-            self.tell_now(told, client).await;
-        }
-    }
-
-    async fn tell_now(&mut self, told: Told, client: &mut Client) {
-        let is_end = matches!(told, Told::AgentAudioDone);
-        client.tell(&told).await;
-        if is_end {
-            self.is_told = false;
-            self.gate.close();
-        } else if matches!(told, Told::AgentStartedSpeaking { .. }) {
-            self.is_told = true;
-            self.send_early(client).await;
-        }
-    }
-
-    /// Does what the agent wants of its line.
-    async fn grant(&mut self, wish: Wish, client: &mut Client) {
-        match wish {
-            Wish::Call { id, name, arguments } => {
-                let arguments = serde_json::Value::Object(arguments).to_string();
-                self.asked.insert(id.clone(), (name.clone(), arguments.clone()));
-                let functions = vec![Request { id, name, arguments, client_side: true }];
-                self.tell(Told::FunctionCallRequest { functions }, client).await;
-            }
-            Wish::Cancel { id } => {
-                if let Some((name, _)) = self.asked.remove(&id) {
-                    let functions = vec![Cancelled { id, name }];
-                    self.tell(Told::FunctionCallCancelled { functions }, client).await;
-                }
-            }
-            Wish::HangUp => self.reins.tell(Input::HungUp).await,
-            // There is no telephone: nobody can be sent on, and no keys be pressed.
-            Wish::Transfer { .. } => self.reins.tell(Input::CameBack).await,
-            Wish::Press(_) => {}
-        }
-    }
-
-    /// Does what the client wants.
-    async fn obey(&mut self, app: &App, control: Control, client: &mut Client) {
-        match control {
-            Control::InjectUserMessage { content: text } | Control::InjectAgentMessage { message: Some(text), .. }
-                if !settings::is_brief(&text) =>
-            {
-                let why = format!("a message has at most {} characters", settings::TEXT_CHARS_MAX);
-                self.tell(warning("MESSAGE_TOO_LONG", why), client).await;
-            }
-            Control::InjectUserMessage { content } => self.reins.tell(Input::Wrote(content)).await,
-            Control::InjectAgentMessage { message: Some(text), behavior } => {
-                let when = match behavior {
-                    Behavior::Default => When::Free,
-                    Behavior::Queue => When::Next,
-                    Behavior::Interrupt => When::Now,
-                };
-                self.reins.tell(Input::Say { text, when }).await;
-            }
-            Control::FunctionCallResponse { id, name, content } => self.on_response(id, name, content, client).await,
-            Control::UpdatePrompt { prompt } => match settings::instructions(prompt, "prompt") {
-                Ok(instructions) => {
-                    self.persona.instructions = instructions;
-                    self.change(Told::PromptUpdated, client).await;
-                }
-                Err(refused) => client.tell(&warning("INVALID_SETTINGS", refused.to_string())).await,
-            },
-            Control::UpdateSpeak { speak } => {
-                settings::speak_as(speak, &mut self.persona);
-                self.change(Told::SpeakUpdated, client).await;
-            }
-            Control::UpdateThink { think } => {
-                let known: Vec<_> = app.config().llm.iter().map(|model| (model.name(), model.model.as_str())).collect();
-                let (mut persona, mut functions) = (self.persona.clone(), self.functions.clone());
-                match settings::think_as(think, &known, &mut persona, &mut functions) {
-                    Ok(told) => {
-                        (self.persona, self.functions) = (persona, functions);
-                        self.change(Told::ThinkUpdated, client).await;
-                        if let Some(told) = told {
-                            client.tell(&told).await;
-                        }
-                    }
-                    Err(refused) => client.tell(&warning("INVALID_SETTINGS", refused.to_string())).await,
-                }
-            }
-            Control::Settings(_) => {
-                let why = "the settings are applied already: UpdatePrompt, UpdateSpeak and UpdateThink change them";
-                client.tell(&warning("SETTINGS_ALREADY_APPLIED", why)).await;
-            }
-            Control::InjectAgentMessage { message: None, .. } | Control::Other => {
-                let why = "this message means nothing here; see docs/dialects.md for those that do";
-                client.tell(&warning("UNSUPPORTED_CLIENT_MESSAGE", why)).await;
-            }
-            Control::KeepAlive => {}
-        }
-    }
-
-    async fn change(&mut self, told: Told, client: &mut Client) {
-        self.reins.change(Arc::new(self.persona.clone()), self.functions.clone()).await;
-        self.tell(told, client).await;
-    }
-
-    /// A function was carried out.
-    async fn on_response(&mut self, id: Option<String>, name: String, content: String, client: &mut Client) {
-        let id = id.or_else(|| self.asked.iter().find(|(_, (asked, _))| *asked == name).map(|(id, _)| id.clone()));
-        let Some((id, (name, arguments))) = id.and_then(|id| self.asked.remove_entry(&id)) else {
-            let why = "nobody waits for the answer of that function";
-            return client.tell(&warning("UNKNOWN_FUNCTION_CALL", why)).await;
-        };
-        let content: String = content.chars().take(CONTENT_CHARS_MAX).collect();
-        if self.keeps_history {
-            let response = content.clone();
-            let called = Called { id: id.clone(), name, client_side: true, arguments, response };
-            self.tell(Told::History(History::Called { function_calls: vec![called] }), client).await;
-        }
-        self.reins.tell(Input::ToolDone { call: id, outcome: Outcome::done(content) }).await;
-    }
-}
-
-/// How long an agent may take to leave.
-const LEAVE_WITHIN: Duration = Duration::from_secs(2);
