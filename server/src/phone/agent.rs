@@ -187,28 +187,25 @@ async fn connect(
         headers: Headers::new(),
         max_forwards: MAX_FORWARDS,
     };
-    let mut dialled = outgoing::dial(app, phones, dial).await.map_err(|error| error.to_string())?;
-    // Of several telephones of a user the one that is wanted most.
-    let (other, news) = dialled.swap_remove(0);
-    for (more, _) in dialled {
-        more.hang_up().await;
-    }
+    // Of several telephones of a user all ring, and the one that is taken first is theirs.
+    let mut others = outgoing::dial(app, phones, dial).await.map_err(|error| error.to_string())?;
     // A room without ringing is a room all the same.
     let mut voice = Voice::enter(&app.sound(room)).await.ok();
     if let Some(voice) = &mut voice {
         voice.begin(SoundId(1), |mouth| tone(mouth, ringing(None)));
     }
-    let is_taken = tokio::select! {
-        is_taken = other.taken() => is_taken,
-        _ = phone.over() => false,
+    let taken = tokio::select! {
+        taken = together::first_taken(&others) => taken,
+        _ = phone.over() => None,
         // Somebody ended the conversation: nobody is waited for any more.
-        () = reins.over() => false,
+        () = reins.over() => None,
     };
     drop(voice);
-    if !is_taken {
-        other.hang_up().await;
-        return Err("nobody took the call".to_owned());
+    let winner = taken.map(|at| others.swap_remove(at));
+    for (more, _) in others {
+        more.hang_up().await;
     }
+    let Some((other, news)) = winner else { return Err("nobody took the call".to_owned()) };
     if let Err(error) = other.enter(room, part(app, &other)).await {
         other.hang_up().await;
         return Err(error.to_string());

@@ -179,6 +179,22 @@ async fn until_answered(app: &App, phone: &Phone, others: &[Held], room: &RoomHa
     }
 }
 
+/// Which of those who are called took it first; `None` when none of them will any more. Cancel-safe.
+pub(super) async fn first_taken(others: &[Held]) -> Option<usize> {
+    let mut states: Vec<_> = others.iter().map(|(other, _)| other.state()).collect();
+    loop {
+        let now: Vec<_> = states.iter_mut().map(|state| state.borrow_and_update().clone()).collect();
+        if let Some(at) = now.iter().position(State::is_answered) {
+            return Some(at);
+        }
+        let waiting: Vec<_> = states.iter_mut().zip(&now).filter(|(_, now)| !now.is_over()).collect();
+        if waiting.is_empty() {
+            return None;
+        }
+        let _ = futures_util::future::select_all(waiting.into_iter().map(|(state, _)| Box::pin(state.changed()))).await;
+    }
+}
+
 /// What those say who were called and did not take the call: of several, the nearest to a person.
 fn nearest(over: &[State]) -> Refusal {
     let reasons = over.iter().filter_map(|state| match state {

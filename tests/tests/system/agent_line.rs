@@ -106,6 +106,37 @@ async fn a_caller_is_passed_on_and_talks_with_whoever_took_it_without_the_agent(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_several_telephones_of_a_colleague_all_ring_and_the_one_that_is_taken_is_connected() {
+    let (Some(asks), Some(talks)) = (speech(SOMEBODY, 2.0), speech(SOMEBODY_ELSE, 4.0)) else { return };
+    let model =
+        Model::with(json!([{"say": PASSING_ON, "calls": [{"name": "transfer", "arguments": {"to": "bob"}}]}])).await;
+    let Some((local, telephone)) = office(&model, &[("office", PASSES_ON)], USERS).await else { return };
+    let calls = Calls::at(&local.base_url());
+    let mut desk = bob(&telephone, RINGS, Vec::new()).await;
+    desk.until_printed("200 OK (harmony) [1 binding]").await;
+    let mut mobile = bob(&telephone, RINGS, Vec::new()).await;
+    mobile.until_printed("200 OK (harmony) [2 bindings]").await;
+    let mut ada = ada(&telephone, "agent", [silence(1.0), asks, silence(6.5), talks.clone()].concat()).await;
+    let said_all = tokio::spawn(pass(Duration::from_secs(15)));
+    for phone in [&mut desk, &mut mobile] {
+        phone.until("CALL_INCOMING").await;
+    }
+    mobile.accept().await;
+    mobile.until("CALL_ESTABLISHED").await;
+    desk.until("CALL_CLOSED").await;
+    said_all.await.unwrap();
+    mobile.hang_up().await;
+    ada.until("CALL_CLOSED").await;
+    for phone in [&mut ada, &mut desk, &mut mobile] {
+        phone.quit().await;
+    }
+    calls.none().await;
+    local.drain().await;
+    let (_, heard) = mobile.sound();
+    is_whole(raw(&talks), heard.sound(), "what she says");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_caller_whom_nobody_takes_is_told_so_and_answered_as_before() {
     let Some(asks) = speech(SOMEBODY, 2.0) else { return };
     let script = json!([
