@@ -4,6 +4,7 @@
 // either dictated or a call. Speaking into a page that shows no room of its own
 // opens one. Everything below reacts to events; nothing polls but the list of rooms and what a person looks at.
 
+import { Agent } from "./agent.js";
 import { AudioSocket } from "./audio-socket.js";
 import { CallView } from "./call-view.js";
 import { listen_for_answers } from "./confirm.js";
@@ -57,6 +58,7 @@ const play = new Play({
   open: $("play-open"), file: $("play-file"), now: $("play-now"), text: $("play-text"), stop: $("play-stop"),
   on_error: (error) => notice.show(about_file(error)),
 });
+const agent = new Agent({ toggle: $("agent-toggle"), state: $("agent-state"), turns: $("agent-turns"), on_error: complain });
 const recordings = new Recordings({
   parts: {
     form: $("record"), format: $("record-format"), tracks: $("record-tracks"), closed: $("recordings-closed"),
@@ -92,7 +94,7 @@ function open_room(id) {
   if (listening && listening.room !== id) stop_listening();
   notice.clear("room");
   rooms.choose(id);
-  for (const view of [people, play]) view.open(id);
+  for (const view of [people, play, agent]) view.open(id);
   shown_began = undefined;
   conversation.open(id);
   if (id === null) show_link("idle");
@@ -107,7 +109,7 @@ async function new_room(title, demands = {}) {
 }
 
 function take_event(event) {
-  for (const view of [people, play, recordings]) view.take(event);
+  for (const view of [people, play, agent, recordings]) view.take(event);
 }
 
 // Ids of rooms begin again with every start of the server; with its beginning a room is itself for good.

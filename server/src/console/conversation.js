@@ -10,7 +10,7 @@ export class Conversation {
   /** `captured_ms_of(participant, stream_s)` says when a sound of this page's own was captured, or null. */
   constructor({ transcript, notes, latency, captured_ms_of, on_state, on_change, on_event }) {
     Object.assign(this, { transcript, notes, latency, captured_ms_of, on_state, on_change, on_event });
-    Object.assign(this, { room: null, stream: null, participants: new Map(), heard_s: 0, words: 0 });
+    Object.assign(this, { room: null, stream: null, participants: new Map(), begun: new Map(), heard_s: 0, words: 0 });
   }
 
   /** Shows a room from its beginning; null shows an empty page. */
@@ -18,6 +18,7 @@ export class Conversation {
     this.stream?.close();
     Object.assign(this, { room, stream: null, heard_s: 0, words: 0 });
     this.participants.clear();
+    this.begun.clear();
     this.transcript.clear();
     this.notes.clear();
     this.latency.clear();
@@ -54,11 +55,31 @@ export class Conversation {
       if (this.participants.size > 0 && !known) this.transcript.remark(t("joined", { name }), at_s);
       this.participants.set(participant, { name, joined_s: at_s });
     },
+    "bot.speaking"({ participant, turn, at_s }) {
+      const key = `${participant}/${turn}`;
+      if (!this.begun.has(key)) this.begun.set(key, at_s);
+    },
+    "bot.spoke"(event) {
+      this.answered(event, "");
+    },
+    "bot.interrupted"(event) {
+      this.answered(event, event.unheard);
+    },
     dtmf({ participant, digit, at_s }) {
       const name = this.participants.get(participant)?.name ?? t("speaker");
       this.transcript.remark(t("sent_key", { name, digit }), at_s);
     },
   };
+
+  /** What was heard of an agent's turn, and what was not because somebody spoke. */
+  answered({ participant, turn, text, language, at_s }, unheard) {
+    const key = `${participant}/${turn}`;
+    const start_s = this.begun.get(key) ?? at_s;
+    this.begun.delete(key);
+    if (!text) return;
+    const speaker = this.participants.get(participant)?.name ?? t("kind_agent");
+    this.transcript.answer({ participant, speaker, text, language, start_s, end_s: at_s, words: [] }, unheard);
+  }
 
   names() {
     return [...new Set([...this.participants.values()].map(({ name }) => name))];

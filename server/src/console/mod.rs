@@ -26,13 +26,14 @@ struct File {
     body: &'static str,
 }
 
-static FILES: [File; 38] = [
+static FILES: [File; 39] = [
     File { path: "/", kind: HTML, body: include_str!("page.html") },
     File { path: "/console/icon.svg", kind: "image/svg+xml", body: include_str!("icon.svg") },
     File { path: "/console/style.css", kind: CSS, body: include_str!("style.css") },
     File { path: "/console/conversation.css", kind: CSS, body: include_str!("conversation.css") },
     File { path: "/console/call.css", kind: CSS, body: include_str!("call.css") },
     File { path: "/console/telephone.css", kind: CSS, body: include_str!("telephone.css") },
+    File { path: "/console/agent.js", kind: JS, body: include_str!("agent.js") },
     File { path: "/console/app.js", kind: JS, body: include_str!("app.js") },
     File { path: "/console/audio-socket.js", kind: JS, body: include_str!("audio-socket.js") },
     File { path: "/console/call-view.js", kind: JS, body: include_str!("call-view.js") },

@@ -61,6 +61,31 @@ export class Transcript {
     this.place(line, at_s);
   }
 
+  /** What was heard of an agent's answer; what was cut stands behind it, struck out. It has no words with times. */
+  answer(event, unheard) {
+    this.welcome.hidden = true;
+    const line = new_line(event);
+    line.classList.remove("live");
+    line.classList.add("answer");
+    label(line, event);
+    line.querySelector(".time").disabled = true;
+    const said = line.querySelector(".said");
+    if (event.language) said.lang = event.language;
+    said.textContent = event.text;
+    if (unheard) {
+      const cut = document.createElement("del");
+      cut.className = "cut";
+      cut.title = t("agent_unheard");
+      cut.textContent = unheard;
+      said.append(" ", cut);
+    }
+    this.place(line, event.start_s);
+    this.finals.push(event);
+    this.say(`${event.speaker}: ${event.text}`);
+    if (this.following) this.follow();
+    else this.to_live.hidden = false;
+  }
+
   show(event, stable, settled) {
     this.welcome.hidden = true;
     const key = key_of(event);

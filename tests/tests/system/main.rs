@@ -13,6 +13,7 @@ mod architecture;
 mod bad_sockets;
 mod bench;
 mod console;
+mod console_agent;
 mod console_calls;
 mod console_recordings;
 mod console_telephone;
