@@ -32,6 +32,8 @@ export class Telephone {
       event.preventDefault();
       this.place();
     });
+    // Until somebody chooses, a call goes where this page is, whenever it went there.
+    parts.into.addEventListener("change", () => (this.chosen = parts.into.value));
     parts.to.addEventListener("input", () => this.complain(null));
     parts.more.addEventListener("click", () => this.feed.more(PAGE));
     on_language(() => this.draw());
@@ -184,16 +186,14 @@ export class Telephone {
     if (document.activeElement === into) return;
     const rooms = this.rooms().slice(0, ROOMS_MOST);
     const key = `${document.documentElement.lang} ${rooms.map((room) => `${room.id} ${title_of(room)}`)}`;
-    if (into.dataset.shows === key) return;
-    into.dataset.shows = key;
-    const chosen = into.value;
-    into.replaceChildren(...[["", t("dial_listen")], ...rooms.map((room) => [room.id, title_of(room)])].map(([value, text]) => {
+    if (into.dataset.shows !== key) into.replaceChildren(...[["", t("dial_listen")], ...rooms.map((room) => [room.id, title_of(room)])].map(([value, text]) => {
       const made = document.createElement("option");
       Object.assign(made, { value, textContent: text });
       return made;
     }));
-    if (rooms.some(({ id }) => id === chosen)) into.value = chosen;
-    else if (rooms.some(({ id }) => id === this.room())) into.value = this.room();
+    into.dataset.shows = key;
+    const wanted = [this.chosen, this.room()].find((one) => one === "" || rooms.some(({ id }) => id === one));
+    into.value = wanted ?? "";
   }
 
   /** A key of the pad: where the caret is. */
