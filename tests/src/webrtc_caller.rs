@@ -2,7 +2,7 @@
 //!
 //! One tokio task and one UDP socket on loopback each. Every packet that comes is kept with the instant of its
 //! arrival, and put together afterwards by its own timestamp with zeros where one is missing, so that nothing
-//! here hides what the server did. [`line`] is the protocol, as a value.
+//! here hides what the server did. [`mod@line`] is the protocol, as a value.
 
 pub mod line;
 

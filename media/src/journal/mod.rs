@@ -4,7 +4,7 @@
 //! what they heard and when, the room what it was told, the graph which packets it read at which tick. Noting
 //! never waits: control code goes through a bounded channel, the engine's thread through a [`Tape`], and what
 //! finds no room is dropped and counted, which the journal then says of itself ([`Kind::Dropped`]). A thread of
-//! the journal's own ([`writer`]) writes the file in checked blocks ([`format`]); a process that dies leaves a
+//! the journal's own ([`writer`]) writes the file in checked blocks ([`mod@format`]); a process that dies leaves a
 //! journal that ends with its last whole block. Journals hold voices: their folder is the owner's alone.
 
 pub mod body;

@@ -1,6 +1,6 @@
 //! Tells when nothing comes any more from a far end that should be speaking.
 //!
-//! Pure control, told what a leg reports of itself once a second ([`Health`](super::leg::Health)) and whether the far
+//! Pure control, told what a leg reports of itself once a second ([`Health`]) and whether the far
 //! end is held. A far end that is silent but there reports on us, so a stream without packets is not dead yet; one that
 //! sends neither is gone, or its network is.
 

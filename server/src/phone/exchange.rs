@@ -73,7 +73,7 @@ pub(crate) struct Incoming {
     pub(crate) replaces: Option<CallId>,
 }
 
-/// A request outside of a call, to be answered by [`Exchange::respond`].
+/// A request outside of a call, to be answered by [`Exchange::tell`].
 pub(crate) struct Asked {
     /// To be given back.
     pub(crate) transaction: TransactionId,

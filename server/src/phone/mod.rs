@@ -1,6 +1,6 @@
 //! The telephone: SIP calls as legs of rooms.
 //!
-//! [`exchange`] is the one task that owns the SIP endpoint; [`call`] the task of each call; [`line`](self::line) its
+//! [`exchange`] is the one task that owns the SIP endpoint; [`call`] the task of each call; [`mod@line`] its
 //! sound. [`incoming`] takes calls as [`bot::routing`] decides and [`outgoing`] makes them; [`agent`] lets an agent talk;
 //! [`calls`] knows them all.
 //! What is decided is decided elsewhere: in `sip` what the protocol wants, in `bot` who is called and what a menu

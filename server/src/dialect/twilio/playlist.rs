@@ -1,6 +1,6 @@
 //! What a bot sends ahead of time, handed to the caller's mouth at the pace at which it is heard.
 //!
-//! Twilio keeps whatever a bot sends and plays it in order; so does this, up to [`KEPT`]. Marks lie between bytes of
+//! Twilio keeps whatever a bot sends and plays it in order; so does this, up to [`KEPT_S`]. Marks lie between bytes of
 //! sound and come back when all before them was played, or at once when the bot clears. Pure: told once a tick how
 //! much the mouth still holds, it says what to write next; it keeps no clock. Its answers to the bot do not hang on
 //! an event that is lost: a later mark, or a mouth that has been dry for a while, answers for those before.

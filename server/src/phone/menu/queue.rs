@@ -1,6 +1,6 @@
 //! Queues: callers who wait, by name, and those who take them.
 //!
-//! [`line`](self::line) decides who is first and how everybody stands; here it is told who comes and goes, and menus are
+//! [`mod@line`] decides who is first and how everybody stands; here it is told who comes and goes, and menus are
 //! told what that means for their callers. Each caller who waits has a task that tells in order: what has happened never
 //! overtakes, and of several standings only the last is told. A caller who was taken keeps their place until they are
 //! connected. At most [`QUEUES_MAX`] queues; the one that has been empty longest gives up its place, and where none is
