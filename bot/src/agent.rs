@@ -369,7 +369,7 @@ impl fmt::Debug for Output {
             Self::Resume => f.write_str("Resume"),
             Self::Hush(turn) => write!(f, "Hush({turn})"),
             Self::Call { call, turn, is_offered } => {
-                write!(f, "Call({turn}, {:?})", if *is_offered { call.name.as_str() } else { calls::UNKNOWN })
+                write!(f, "Call({turn}, {:?})", if *is_offered { call.name.as_str() } else { tools::UNKNOWN })
             }
             Self::CancelCall(_) => f.write_str("CancelCall"),
             Self::Press(keys) => write!(f, "Press({} keys)", keys.len()),

@@ -16,7 +16,6 @@ mod openai;
 pub mod provider;
 mod race;
 pub mod route;
-mod secret;
 pub mod sse;
 pub mod stream;
 #[cfg(test)]
@@ -25,11 +24,11 @@ mod thinking;
 mod trouble;
 
 use serde::{Deserialize, Serialize};
+pub use tts::secret::Secret;
 
 pub use self::{
     provider::{Kind, Provider},
     race::Patience,
-    secret::Secret,
     trouble::{Fault, Trouble, Wait},
 };
 

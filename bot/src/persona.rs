@@ -88,7 +88,7 @@ pub struct ToolRule {
 pub struct Limits {
     /// The longest call: it is ended with a good-bye.
     pub call: Duration,
-    /// Turns of the agent in one call.
+    /// Turns of the caller in one call, answered or not.
     pub turns_max: u32,
     /// Tools called in one call, all together.
     pub tool_calls_max: u32,
@@ -125,7 +125,8 @@ pub struct TurnSettings {
     pub interrupt_after: Duration,
     /// Words over the agent's that are enough to be an interruption.
     pub interrupt_words: usize,
-    /// How long the agent pauses to find out whether it was interrupted.
+    /// How long the agent pauses to find out whether what is said over it interrupts it; a sound without words holds it for
+    /// longer, until it is over.
     pub decide_within: Duration,
     /// A tool or a model that takes longer is bridged by a word.
     pub filler_after: Duration,

@@ -23,11 +23,14 @@ pub mod schema;
 pub use self::{
     audit::{Record, Verdict},
     builtin::{Action, BuiltIn, Doors},
-    catalog::{Catalog, NAME_CHARS_MAX, Origin, Rule, Tool},
+    catalog::{Catalog, NAME_CHARS_MAX, Origin, Rule, Tool, is_name},
     registry::{Admitted, Does, Refusal, Registry, Settled},
     remind::{Due, NoTime},
 };
 use serde::{Deserialize, Serialize};
+
+/// What stands for the name of a tool that was not offered, wherever that is told of: it may be any words.
+pub const UNKNOWN: &str = "unknown";
 
 /// What a tool answered, in the words that the model reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

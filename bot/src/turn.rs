@@ -26,7 +26,7 @@ use asr::event::Event;
 use media::time::MediaTime;
 use serde::{Serialize, Serializer};
 
-pub use self::{floor::Turns, shape::Shape};
+pub use self::{floor::Turns, said::Said, shape::Shape};
 use crate::ivr::private::Private;
 
 /// A turn of the agent: an answer, a greeting, a question whether somebody is there. Counts up from 1 within a call; what

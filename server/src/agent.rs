@@ -95,7 +95,7 @@ impl Agents {
     /// [`Broken`].
     pub(crate) fn new(config: &Config) -> Result<Self, Broken> {
         let personas = Personas::load(config)?;
-        let brains = Brains::new(config, &personas)?;
+        let brains = Brains::new(config)?;
         Ok(Self(Arc::new(Shared {
             personas,
             brains,

@@ -6,7 +6,7 @@
 mod flac;
 
 use media::{
-    codec::{g711::Law, l16},
+    codec::{g711::Law, l16, raw::Encoding},
     record::OggOpus,
 };
 
@@ -74,7 +74,12 @@ impl Encoder {
     pub fn begin(format: Format, bitrate_bps: u32, out: &mut Vec<u8>) -> Result<Self, String> {
         let Format { coding, is_wav, rate_hz } = format;
         if is_wav && !matches!(coding, Coding::Flac | Coding::Opus) {
-            wav_header(coding, rate_hz, out);
+            let encoding = match coding {
+                Coding::Mulaw => Encoding::MuLaw,
+                Coding::Alaw => Encoding::ALaw,
+                Coding::Linear16 | Coding::Flac | Coding::Opus => Encoding::Linear16,
+            };
+            out.extend_from_slice(&wav_header(encoding, rate_hz, 1, None));
         }
         Ok(Self(match coding {
             Coding::Linear16 => Making::Linear16,
@@ -91,13 +96,7 @@ impl Encoder {
     /// Takes samples and appends the bytes that they complete.
     pub fn push(&mut self, samples: &[f32], out: &mut Vec<u8>) {
         match &mut self.0 {
-            Making::Linear16 => {
-                // The codec is the one of the wire, which has the high byte first.
-                let from = out.len();
-                out.resize(from + 2 * samples.len(), 0);
-                l16::encode(samples, &mut out[from..]);
-                out[from..].as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.swap(0, 1));
-            }
+            Making::Linear16 => linear16(samples, out),
             Making::G711(law) => out.extend(samples.iter().map(|sample| law.encode(*sample))),
             Making::Flac(flac) => flac.push(samples, out),
             Making::Opus(opus) => opus.push(samples, out),
@@ -114,22 +113,40 @@ impl Encoder {
     }
 }
 
-/// The header of a WAV file of unknown length, as a stream has it: sizes are the largest there are, which readers take
-/// for "to the end".
-fn wav_header(coding: Coding, rate_hz: u32, out: &mut Vec<u8>) {
-    let (tag, bytes): (u16, u16) = match coding {
-        Coding::Mulaw => (7, 1),
-        Coding::Alaw => (6, 1),
-        Coding::Linear16 | Coding::Flac | Coding::Opus => (1, 2),
+/// Appends samples of 16 bits, the low byte first.
+pub fn linear16(samples: &[f32], out: &mut Vec<u8>) {
+    // The codec is the one of the wire, which has the high byte first.
+    let from = out.len();
+    out.resize(from + 2 * samples.len(), 0);
+    l16::encode(samples, &mut out[from..]);
+    out[from..].as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.swap(0, 1));
+}
+
+/// A canonical WAV header. Lengths that are not known, or do not fit its 32 bits, are written as unknown: to the end.
+pub fn wav_header(encoding: Encoding, rate_hz: u32, channels: u16, data_bytes: Option<u64>) -> Vec<u8> {
+    let (tag, sample_bytes): (u16, u16) = match encoding {
+        Encoding::Linear16 => (1, 2),
+        Encoding::Linear32 => (3, 4),
+        Encoding::ALaw => (6, 1),
+        Encoding::MuLaw | Encoding::Opus => (7, 1),
     };
-    out.extend_from_slice(b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0");
-    out.extend_from_slice(&tag.to_le_bytes());
-    out.extend_from_slice(&1_u16.to_le_bytes());
-    out.extend_from_slice(&rate_hz.to_le_bytes());
-    out.extend_from_slice(&(rate_hz * u32::from(bytes)).to_le_bytes());
-    out.extend_from_slice(&bytes.to_le_bytes());
-    out.extend_from_slice(&(8 * bytes).to_le_bytes());
-    out.extend_from_slice(b"data\xff\xff\xff\xff");
+    let block_bytes = sample_bytes * channels;
+    let data_bytes =
+        data_bytes.and_then(|bytes| u32::try_from(bytes).ok()).filter(|bytes| bytes.checked_add(36).is_some());
+    let mut header = Vec::with_capacity(44);
+    header.extend_from_slice(b"RIFF");
+    header.extend_from_slice(&data_bytes.map_or(u32::MAX, |bytes| bytes + 36).to_le_bytes());
+    header.extend_from_slice(b"WAVEfmt ");
+    header.extend_from_slice(&16_u32.to_le_bytes());
+    header.extend_from_slice(&tag.to_le_bytes());
+    header.extend_from_slice(&channels.to_le_bytes());
+    header.extend_from_slice(&rate_hz.to_le_bytes());
+    header.extend_from_slice(&(rate_hz * u32::from(block_bytes)).to_le_bytes());
+    header.extend_from_slice(&block_bytes.to_le_bytes());
+    header.extend_from_slice(&(sample_bytes * 8).to_le_bytes());
+    header.extend_from_slice(b"data");
+    header.extend_from_slice(&data_bytes.unwrap_or(u32::MAX).to_le_bytes());
+    header
 }
 
 /// The number of a stream in its Ogg file, which has one.

@@ -52,7 +52,7 @@ const BLOCKS_AHEAD: usize = 8;
 const TURN: u64 = 1;
 
 /// The mark behind its end.
-const END: u64 = 1;
+pub(crate) const END: u64 = 1;
 
 /// A file that is stopped fades within a tick or two.
 const FADE: Duration = Duration::from_millis(60);
@@ -277,7 +277,7 @@ impl Converter {
 }
 
 /// Until the mark behind the last sound comes back, or the leg is gone.
-async fn until_heard(leg: &mut Leg) {
+pub(crate) async fn until_heard(leg: &mut Leg) {
     let heard = async {
         while let Some(event) = leg.events.recv().await {
             if matches!(event, LegEvent::Source { event: Event::MarkPlayed(END), .. }) {

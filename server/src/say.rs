@@ -13,9 +13,8 @@ use bot::{
     event::{PlayEnd, RoomEvent},
 };
 use media::{
-    bridge::{Leg, LegEvent, Plan},
+    bridge::{Leg, Plan},
     frame::MOUTH_HZ,
-    graph::node::Event,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tts::{
@@ -27,6 +26,7 @@ use tts::{
 use crate::{
     app::App,
     error::ApiError,
+    play::{END, until_heard},
     speaker::{Abandoned, Pace, Speaker},
 };
 
@@ -35,9 +35,6 @@ const SAYS_MAX: usize = 32;
 
 /// The leg says one thing, which is one turn.
 const TURN: u64 = 1;
-
-/// The mark behind its end.
-const END: u64 = 1;
 
 /// What says: places, and what was begun.
 pub(crate) struct Says {
@@ -131,10 +128,6 @@ async fn speak(mut speech: Speech, mut speaker: Speaker, leg: &mut Leg) -> bool 
         Ok::<_, Abandoned>(is_whole)
     };
     let Ok(is_whole) = saying.await else { return false };
-    while let Some(event) = leg.events.recv().await {
-        if matches!(event, LegEvent::Source { event: Event::MarkPlayed(END), .. }) {
-            return is_whole;
-        }
-    }
-    false
+    until_heard(leg).await;
+    is_whole
 }

@@ -3,6 +3,7 @@
 usage: deepgram_client.py URL KEY SCENARIO [FILE]
 """
 
+import base64
 import http.server
 import json
 import sys
@@ -11,25 +12,18 @@ import time
 import wave
 
 import numpy
-from deepgram import DeepgramClient
 from deepgram.core.api_error import ApiError
 from deepgram.core.events import EventType
-from deepgram.environment import DeepgramClientEnvironment
 from deepgram.errors import BadRequestError
 from deepgram.listen.v1.types.listen_v1metadata import ListenV1Metadata
 from deepgram.listen.v1.types.listen_v1results import ListenV1Results
 from deepgram.listen.v1.types.listen_v1speech_started import ListenV1SpeechStarted
 from deepgram.listen.v1.types.listen_v1utterance_end import ListenV1UtteranceEnd
 from deepgram.speak.v1.types.speak_v1text import SpeakV1Text
+from deepgram_kit import client
 from websockets.exceptions import InvalidStatus
 
 PIECE_S = 0.1
-
-
-def client(url, key):
-    sockets = url.replace("http://", "ws://")
-    environment = DeepgramClientEnvironment(base=url, production=sockets, agent=sockets, agent_rest=url)
-    return DeepgramClient(api_key=key, environment=environment)
 
 
 def read(path):
@@ -305,28 +299,29 @@ def refusals(url, key, path):
 
 
 def speak(url, key):
-    """Speech at once and over a socket."""
+    """Speech at once, a woman's, and over a socket, a man's; in base64."""
     text = "Hello, how can I help you today?"
     deepgram = client(url, key)
-    report = {"rest": sum(len(part) for part in deepgram.speak.v1.audio.generate(text=text, encoding="linear16"))}
+    rest = b"".join(deepgram.speak.v1.audio.generate(text=text, encoding="linear16"))
+    report = {"rest": base64.b64encode(rest).decode()}
     try:
         list(deepgram.speak.v1.audio.generate(text=text, encoding="mp3"))
     except BadRequestError as error:
         report["refused"] = [type(error).__name__, error.status_code]
-    kinds, live = [], 0
-    with deepgram.speak.v1.connect(model="aura-2-thalia-en", encoding="linear16", sample_rate=24000) as socket:
+    kinds, live = [], b""
+    with deepgram.speak.v1.connect(model="aura-2-apollo-en", encoding="linear16", sample_rate=24000) as socket:
         kinds.append(type(socket.recv()).__name__)
         socket.send_text(SpeakV1Text(type="Speak", text=text))
         socket.send_flush()
         while True:
             message = socket.recv()
             if isinstance(message, bytes):
-                live += len(message)
+                live += message
             else:
                 kinds.append(type(message).__name__)
                 break
         socket.send_close()
-    return {**report, "kinds": kinds, "live": live}
+    return {**report, "kinds": kinds, "live": base64.b64encode(live).decode()}
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ import json
 import sys
 import threading
 import time
-import wave
 
-from deepgram import DeepgramClient
 from deepgram.agent.v1.types import (
     AgentV1InjectAgentMessage,
     AgentV1InjectUserMessage,
@@ -21,9 +19,9 @@ from deepgram.agent.v1.types import (
     AgentV1UpdatePrompt,
 )
 from deepgram.core.events import EventType
-from deepgram.environment import DeepgramClientEnvironment
+from deepgram_kit import IN_HZ, client, read_16k
 
-IN_HZ, OUT_HZ = 16000, 24000
+OUT_HZ = 24000
 PIECE_S = 0.02
 PIECE_BYTES = int(IN_HZ * PIECE_S) * 2
 
@@ -57,23 +55,6 @@ SETTINGS = AgentV1Settings(
         "speak": {"provider": {"type": "deepgram", "model": "aura-2-thalia-en"}},
     },
 )
-
-
-def client(url, key):
-    sockets = url.replace("http://", "ws://")
-    environment = DeepgramClientEnvironment(base=url, production=sockets, agent=sockets, agent_rest=url)
-    return DeepgramClient(api_key=key, environment=environment)
-
-
-def read(path):
-    """The bytes of the samples of a recording."""
-    if not path.endswith(".wav"):
-        with open(path, "rb") as file:
-            return file.read()
-    with wave.open(path) as file:
-        form = (file.getframerate(), file.getsampwidth(), file.getnchannels())
-        assert form == (IN_HZ, 2, 1), form
-        return file.readframes(file.getnframes())
 
 
 class Microphone:
@@ -210,7 +191,7 @@ def talk(connection, conversation, question):
 
 
 def main(url, key, question, out):
-    question = read(question)
+    question = read_16k(question)
     with open(out, "wb") as file:
         with client(url, key).agent.v1.connect() as connection:
             conversation = Conversation(connection, file)

@@ -3,43 +3,23 @@
 usage: deepgram_turns.py URL KEY FIRST SECOND
 
 The recordings are 16 kHz 16-bit mono, as WAV files or bare samples. They are sent one after the other as the seconds
-pass, with 3 s of silence behind each. Every message is told with its class and the seconds since the stream began.
+pass, with 4 s of silence behind each. Every message is told with its class and the seconds since the stream began.
 """
 
 import json
 import sys
 import threading
 import time
-import wave
 
-from deepgram import DeepgramClient
 from deepgram.core.events import EventType
-from deepgram.environment import DeepgramClientEnvironment
+from deepgram_kit import IN_HZ, client, read_16k
 
-IN_HZ = 16000
 PIECE_S = 0.08
 PIECE_BYTES = int(IN_HZ * PIECE_S) * 2
-SILENCE_S = 3
+SILENCE_S = 4
 
 # The longest that the end is waited for.
 PATIENCE_S = 20
-
-
-def client(url, key):
-    sockets = url.replace("http://", "ws://")
-    environment = DeepgramClientEnvironment(base=url, production=sockets, agent=sockets, agent_rest=url)
-    return DeepgramClient(api_key=key, environment=environment)
-
-
-def read(path):
-    """The bytes of the samples of a recording."""
-    if not path.endswith(".wav"):
-        with open(path, "rb") as file:
-            return file.read()
-    with wave.open(path) as file:
-        form = (file.getframerate(), file.getsampwidth(), file.getnchannels())
-        assert form == (IN_HZ, 2, 1), form
-        return file.readframes(file.getnframes())
 
 
 class Stream:
@@ -79,7 +59,7 @@ class Stream:
 
 
 def main(url, key, first, second):
-    first, second, silence = read(first), read(second), bytes(2 * IN_HZ * SILENCE_S)
+    first, second, silence = read_16k(first), read_16k(second), bytes(2 * IN_HZ * SILENCE_S)
     options = {
         "model": "flux-general-en",
         "encoding": "linear16",

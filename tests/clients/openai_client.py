@@ -4,6 +4,7 @@ Usage: openai_client.py BASE_URL KEY SCENARIO FILE. Prints one JSON report; the 
 """
 
 import asyncio
+import base64
 import json
 import socket
 import sys
@@ -185,14 +186,17 @@ def full():
 
 
 def speech():
-    """Every format, as a whole and as it comes, and one that nobody makes."""
+    """Every format, as a whole and as it comes, in base64, and one that nobody makes."""
     def create(**params):
         return client().audio.speech.create(model="tts-1", voice="alloy", input="Hello, how can I help you?", **params)
 
-    report = {name: len(create(response_format=name).content) for name in ("wav", "pcm", "opus", "flac")}
+    def text(sound):
+        return base64.b64encode(sound).decode()
+
+    report = {name: text(create(response_format=name).content) for name in ("wav", "pcm", "opus", "flac")}
     streaming = client().audio.speech.with_streaming_response
     with streaming.create(model="tts-1", voice="alloy", input="Hello, how can I help you?", response_format="pcm") as answer:
-        report["streamed"] = sum(len(chunk) for chunk in answer.iter_bytes())
+        report["streamed"] = text(b"".join(answer.iter_bytes()))
     try:
         create(response_format="mp3")
     except openai.BadRequestError as error:

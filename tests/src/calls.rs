@@ -98,6 +98,17 @@ impl Calls {
         .await
     }
 
+    /// The room of the only call.
+    ///
+    /// # Panics
+    /// When there is no call, or it never has a room.
+    pub async fn room(&self) -> String {
+        let all = self.get("calls").await;
+        let id = all["calls"][0]["id"].as_str().expect("there is a call");
+        let call = self.until_so(id, |call| !call["room"].is_null()).await;
+        call["room"].as_str().expect("a room has a name").to_owned()
+    }
+
     /// Waits until no call is on; those that were.
     ///
     /// # Panics

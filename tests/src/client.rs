@@ -1,13 +1,19 @@
-//! A client of the server's own sockets, for tests: JSON in, bytes out, and how the socket was closed.
+//! A client of the server's own sockets, for tests: JSON in, bytes out, and how the socket was closed; and what the
+//! events of a room tell.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{Error, Message, client::IntoClientRequest as _, http},
 };
+
+/// The longest that an event of a room is waited for.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// An open WebSocket.
 pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
@@ -167,7 +173,62 @@ impl Socket {
     }
 }
 
+/// The events of a room, from its first on.
+///
+/// # Panics
+/// When there is no such room.
+pub async fn events(ws_url: &str, room: &str) -> Socket {
+    let url = format!("{ws_url}/api/rooms/{room}/events?since=0");
+    Socket::open(&url, &[]).await.unwrap_or_else(|refused| panic!("{url}: {refused:?}"))
+}
+
+/// Those of this `type`.
+pub fn of_type<'a>(events: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    events.iter().filter(move |event| event["type"] == kind)
+}
+
+/// Whether the text of an event begins with `text`.
+pub fn begins_with(event: &Value, text: &str) -> bool {
+    event["text"].as_str().is_some_and(|all| all.starts_with(text))
+}
+
+/// Events until one of this `type` has come, which is last.
+///
+/// # Panics
+/// When none comes in time; with those that came.
+pub async fn until_told(events: &mut Socket, kind: &str) -> Vec<Value> {
+    until(events, kind, |event| event["type"] == kind).await
+}
+
+/// Events until an agent was heard to its end who said something that begins with `text`.
+///
+/// # Panics
+/// When that is not said in time; with the events that came.
+pub async fn until_spoke(events: &mut Socket, text: &str) -> Vec<Value> {
+    until(events, text, |event| event["type"] == "bot.spoke" && begins_with(event, text)).await
+}
+
+async fn until(events: &mut Socket, what: &str, is_it: impl Fn(&Value) -> bool) -> Vec<Value> {
+    let mut seen: Vec<Value> = Vec::new();
+    let coming = async {
+        while !seen.last().is_some_and(&is_it) {
+            match events.json().await {
+                Ok(event) => seen.push(event),
+                Err(closed) => panic!("{closed:?} before {what:?}: {seen:?}"),
+            }
+        }
+    };
+    let came = timeout(PATIENCE, coming).await.is_ok();
+    assert!(came, "{what:?} did not come: {seen:?}");
+    seen
+}
+
 /// 16-bit little-endian bytes of samples in [-1, 1].
 pub fn linear16(samples: &[f32]) -> Vec<u8> {
     samples.iter().flat_map(|sample| ((sample * 32_767.0) as i16).to_le_bytes()).collect()
+}
+
+/// The samples in [-1, 1] of 16-bit little-endian bytes.
+pub fn samples(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<2>().0.iter().map(|pair| f32::from(i16::from_le_bytes(*pair)) / 32_768.0).collect()
 }

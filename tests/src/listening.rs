@@ -10,6 +10,12 @@ use media::dsp::resample::Resampler;
 /// Everything is compared at this rate.
 pub const COMPARED_HZ: u32 = 8_000;
 
+/// Alike from here on is the same speech; what the same voice says in other words stays far below [`UNLIKE`].
+pub const ALIKE: f64 = 0.9;
+
+/// Below this it is another speech.
+pub const UNLIKE: f64 = 0.8;
+
 /// A gap is no shorter: what is shorter is heard as roughness, not as a hole.
 pub const GAP_MS: f64 = 10.0;
 
@@ -131,6 +137,24 @@ pub fn compare(said: Sound<'_>, heard: Sound<'_>) -> Result<Hearing, NotHeard> {
         gaps: gaps(&said, &heard, &believed, gain),
         clicks_s: clicks(&said, &heard, &believed, gain),
     })
+}
+
+/// How alike what was said and what was heard are: 1 is the same, 0 another sound.
+///
+/// # Panics
+/// When a rate is none that sound has.
+pub fn likeness(said: Sound<'_>, heard: Sound<'_>) -> f64 {
+    compare(said, heard).map_or_else(|not| not.likeness, |hearing| hearing.likeness)
+}
+
+/// That what was said is heard without a hole; when its end is heard, in seconds.
+///
+/// # Panics
+/// When it is not.
+pub fn is_whole(said: Sound<'_>, heard: Sound<'_>, what: &str) -> f64 {
+    let hearing = compare(said, heard).unwrap_or_else(|not| panic!("{what:?} was not heard: {not:?}"));
+    assert!(hearing.likeness > ALIKE && hearing.breaks().next().is_none(), "{what:?}: {hearing:?}");
+    hearing.delay_ms / 1_000.0 + said.samples.len() as f64 / f64::from(said.rate_hz)
 }
 
 fn at_compared_rate(sound: Sound<'_>) -> Vec<f32> {

@@ -19,8 +19,13 @@ pub fn nobody_speaks(seconds: f32) -> Vec<(&'static str, Vec<f32>)> {
     ]
 }
 
-/// The rate of [`voice`].
+/// The rate of [`voice`] and of [`silence`].
 pub const VOICE_HZ: u32 = 8_000;
+
+/// Nothing, at 8 kHz.
+pub fn silence(seconds: f64) -> Vec<f32> {
+    vec![0.0; (seconds * f64::from(VOICE_HZ)) as usize]
+}
 
 /// Something like a voice at 8 kHz: pulses through three formants, syllables of 200 ms, every seventh silent.
 pub fn voice(seconds: f64, seed: u64) -> Vec<f32> {

@@ -13,15 +13,31 @@ use tts::{
 
 use crate::{baresip::Sampled, server};
 
-/// `text` as `harmony speak` says it in `language`: what a caller is to hear of it.
+/// `text` as `harmony speak` says it in `language`, a man: what a caller is to hear of it.
 ///
 /// # Panics
 /// When the command fails.
 pub fn by_the_command(language: &str, text: &str) -> Sampled {
+    commanded(&["--lang", language], text)
+}
+
+/// The same by a woman.
+///
+/// # Panics
+/// When the command fails.
+pub fn by_a_woman(language: &str, text: &str) -> Sampled {
+    commanded(&["--voice", "woman", "--lang", language], text)
+}
+
+/// The sentences of a text that are there to their end.
+pub fn whole_sentences(text: &str) -> Vec<&str> {
+    text.split_inclusive('.').map(str::trim).filter(|sentence| sentence.ends_with('.')).collect()
+}
+
+fn commanded(options: &[&str], text: &str) -> Sampled {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("spoken.wav");
-    let said =
-        Command::new(server::binary()).args(["speak", "--lang", language, "--out"]).arg(&path).arg(text).output();
+    let said = Command::new(server::binary()).arg("speak").args(options).arg("--out").arg(&path).arg(text).output();
     let said = said.expect("the binary is built");
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
     let mut reader = hound::WavReader::open(&path).expect("a WAV file");

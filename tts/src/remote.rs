@@ -7,7 +7,6 @@
 
 pub mod azure;
 pub mod elevenlabs;
-mod key;
 mod net;
 pub mod openai;
 mod sound;
@@ -16,7 +15,7 @@ use std::time::Duration;
 
 use url::Url;
 
-pub use self::{key::Key, net::Net};
+pub use self::net::Net;
 use crate::voice::{Error, Sentence};
 
 /// What all of them are asked for: 24 kHz, 16 bits, mono.

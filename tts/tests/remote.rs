@@ -23,11 +23,12 @@ use tts::{
     fake::Fake,
     fallback::Fallback,
     remote::{
-        Key, Limits, Net, Trouble,
+        Limits, Net, Trouble,
         azure::{self, Azure},
         elevenlabs::{self, ElevenLabs},
         openai::{self, OpenAi},
     },
+    secret::Secret,
     utterance::Utterance,
     voice::{Error, How, Language, Made, Sentence, Voice, VoiceId, Word},
     worker::{Options, Said, Voices},
@@ -64,7 +65,7 @@ fn spoken(voice: &dyn Voice, stop: &AtomicBool) -> Result<(usize, Vec<(usize, u6
 fn openai(address: SocketAddr) -> OpenAi {
     let settings = openai::Settings {
         url: format!("http://{address}/v1"),
-        key: Key::new("sk-secret"),
+        key: Secret::new("sk-secret"),
         model: "tts-1".to_owned(),
         voice: "alloy".to_owned(),
         instructions: None,
@@ -326,7 +327,7 @@ fn azure_is_asked_in_ssml() {
     let (address, asked) = server(|stream| whole(stream, "200 OK", "content-type: audio/basic\r\n", &tone(300)));
     let settings = azure::Settings {
         region: format!("http://{address}/cognitiveservices/v1"),
-        key: Key::new("secret"),
+        key: Secret::new("secret"),
         voice: "de-DE-KatjaNeural".to_owned(),
     };
     let voice = Azure::new(settings.clone(), Net::start(limits()).unwrap()).unwrap();
@@ -341,7 +342,7 @@ fn azure_is_asked_in_ssml() {
         assert!(request.head.contains(header), "{header}: {}", request.head);
     }
     assert!(request.body.contains("<voice name=\"de-DE-KatjaNeural\">Guten Tag. </voice>"), "{}", request.body);
-    let keyless = azure::Settings { key: Key::new(""), ..settings };
+    let keyless = azure::Settings { key: Secret::new(""), ..settings };
     assert!(matches!(Azure::new(keyless, Net::start(limits()).unwrap()), Err(Error::Remote(Trouble::Settings { .. }))));
 }
 
@@ -377,7 +378,7 @@ fn socket_server(answers: Vec<Message>) -> (SocketAddr, mpsc::Receiver<String>) 
 fn elevenlabs(address: SocketAddr) -> ElevenLabs {
     let settings = elevenlabs::Settings {
         url: format!("http://{address}"),
-        key: Key::new("secret"),
+        key: Secret::new("secret"),
         voice: "rachel".to_owned(),
         model: "eleven_flash_v2_5".to_owned(),
     };

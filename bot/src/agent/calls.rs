@@ -16,7 +16,7 @@ use super::{
 use crate::{
     ivr::key::Tone,
     llm::Call,
-    tools::{Action, Outcome},
+    tools::{Action, Outcome, UNKNOWN},
 };
 
 /// A call whose turn is over.
@@ -220,9 +220,6 @@ fn step(turn: TurnId, calling: &Calling, what: ToolStep, now: MediaTime) -> Noti
     let (call, name) = (calling.call.id.clone(), calling.tool.clone());
     Notice::Tool { turn, call, name, what, after: now.since(calling.since) }
 }
-
-/// What stands for the name of a tool that was not offered.
-pub(super) const UNKNOWN: &str = "unknown";
 
 /// What the model reads of a call that was dropped.
 const INTERRUPTED: &str = "Not done: the caller interrupted. Ask before you try it again.";

@@ -21,14 +21,14 @@ pub(super) struct History {
 
 impl History {
     /// What was said before, elsewhere. Of what does not hold together, the rest is kept.
-    pub(super) fn recall(&mut self, past: &[Message]) {
+    pub(super) fn recall(&mut self, past: Vec<Message>) {
         for message in past {
             match message {
-                Message::User(text) => self.user(text),
-                Message::Assistant { text, calls } => self.assistant(text.clone(), calls.clone()),
+                Message::User(text) => self.user(&text),
+                Message::Assistant { text, calls } => self.assistant(text, calls),
                 Message::ToolResult { id, name, content, is_error } => {
-                    let call = Call { id: id.clone(), name: name.clone(), arguments: String::new() };
-                    self.result(&call, &Outcome { content: content.clone(), is_error: *is_error });
+                    let call = Call { id, name, arguments: String::new() };
+                    self.result(&call, &Outcome { content, is_error });
                 }
             }
         }

@@ -84,10 +84,10 @@ pub(super) enum Phase {
 
 impl Agent {
     /// A conversation of `persona`, of which nobody hears anything before [`Input::Begin`].
-    pub fn new(persona: Arc<Persona>, facts: Facts, now: MediaTime) -> Self {
+    pub fn new(persona: Arc<Persona>, mut facts: Facts, now: MediaTime) -> Self {
         let language = facts.language.map_or(persona.language, |language| persona.answers_in(language));
         let mut history = History::default();
-        history.recall(&facts.past);
+        history.recall(std::mem::take(&mut facts.past));
         Self {
             turns: Turns::new(persona.turn.clone(), now),
             persona,
@@ -465,6 +465,7 @@ impl Agent {
     fn on_changed(&mut self, persona: Arc<Persona>, tools: Vec<Offer>) {
         Arc::make_mut(&mut self.facts).tools = tools;
         self.language = persona.answers_in(self.language);
+        self.turns.behave(persona.turn.clone());
         self.persona = persona;
     }
 

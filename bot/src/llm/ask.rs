@@ -91,6 +91,8 @@ pub(super) struct Asking<O> {
     /// Opens a connection to a provider and asks; what comes back is the answer's bytes.
     pub(super) open: O,
     pub(super) role: Role,
+    /// Who is asked first, by name.
+    pub(super) preferred: Option<String>,
     pub(super) request: Request,
     pub(super) purse: Purse,
     pub(super) asked_at: Instant,
@@ -118,7 +120,7 @@ where
     /// The first provider to say something.
     async fn race(&self) -> Result<Winner, Trouble> {
         let shared = &self.shared;
-        let order = shared.routes().order(self.role);
+        let order = shared.routes().order(self.role, self.preferred.as_deref());
         let mut race = Race::new(order, shared.patience, shared.now());
         let mut attempts = FuturesUnordered::new();
         loop {

@@ -86,8 +86,9 @@ impl Models {
         self.doors.is_empty()
     }
 
-    /// Asks; the call's `purse` pays. Call it in a tokio runtime.
-    pub fn ask(&self, role: Role, request: Request, purse: &Purse) -> Answer {
+    /// Asks, and first of all the model that is `preferred`, where there is one of that name; the call's `purse` pays. Call
+    /// it in a tokio runtime.
+    pub fn ask(&self, role: Role, preferred: Option<&str>, request: Request, purse: &Purse) -> Answer {
         let doors = self.doors.clone();
         let (told, deltas) = mpsc::channel(DELTAS_MAX);
         let timing = Arc::new(Mutex::new(Timing::default()));
@@ -95,6 +96,7 @@ impl Models {
             shared: self.shared.clone(),
             open: move |provider: usize, request: Request| doors[provider].clone().ask(request).boxed(),
             role,
+            preferred: preferred.map(str::to_owned),
             request,
             purse: purse.clone(),
             asked_at: Instant::now(),

@@ -283,7 +283,7 @@ mod tests {
         keyed.api_key = serde_json::from_str("\" sk-verysecret\\n\"").unwrap();
         assert_eq!(keyed.api_key.as_ref().unwrap().reveal(), "sk-verysecret");
         let shown = format!("{keyed:?} {:#?}", keyed.api_key);
-        assert!(!shown.contains("very") && shown.contains("secret"), "{shown}");
+        assert!(!shown.contains("very") && shown.contains("Secret(…)"), "{shown}");
     }
 
     #[test]

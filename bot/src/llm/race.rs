@@ -219,7 +219,7 @@ mod tests {
     fn race(providers: usize) -> (Race, Routes) {
         let names = (0..providers).map(|number| (number.to_string().into(), Role::Primary));
         let routes = Routes::new(names);
-        (Race::new(routes.order(Role::Primary), Patience::default(), ms(0)), routes)
+        (Race::new(routes.order(Role::Primary, None), Patience::default(), ms(0)), routes)
     }
 
     #[test]

@@ -86,9 +86,9 @@ impl Routes {
         Self { entries: entries.collect() }
     }
 
-    /// Who is asked for `role`, first to last: its own, then those that can stand in. A special model does not: it may
-    /// be slow, dear or trained for one thing.
-    pub fn order(&self, role: Role) -> Vec<usize> {
+    /// Who is asked for `role`, first to last: the one that is preferred by its name, whatever its role; those of the role;
+    /// then those that can stand in. A special model does not: it may be slow, dear or trained for one thing.
+    pub fn order(&self, role: Role, preferred: Option<&str>) -> Vec<usize> {
         let roles: &[Role] = match role {
             Role::Primary => &[Role::Primary, Role::Fast],
             Role::Fast => &[Role::Fast, Role::Primary],
@@ -98,7 +98,9 @@ impl Routes {
             let role = *role;
             self.entries.iter().enumerate().filter(move |(_, entry)| entry.role == role).map(|(at, _)| at)
         };
-        roles.iter().flat_map(of).collect()
+        let first = preferred.and_then(|name| self.entries.iter().position(|entry| &*entry.name == name));
+        let others = roles.iter().flat_map(of).filter(|at| Some(*at) != first);
+        first.into_iter().chain(others).collect()
     }
 
     /// Whether `provider` may be asked now; when its pause is over, whoever asks is the trial.
@@ -226,11 +228,21 @@ mod tests {
     #[test]
     fn a_role_is_served_by_its_own_first_then_by_those_that_can_stand_in() {
         let roles = [Role::Primary, Role::Fast, Role::Special, Role::Primary];
-        let routes = Routes::new(roles.map(|role| ("x".into(), role)));
-        assert_eq!(routes.order(Role::Primary), [0, 3, 1]);
-        assert_eq!(routes.order(Role::Fast), [1, 0, 3]);
-        assert_eq!(routes.order(Role::Special), [2, 0, 3, 1]);
-        assert!(Routes::new([("x".into(), Role::Special)]).order(Role::Primary).is_empty());
+        let named = ["a", "b", "c", "d"].into_iter().zip(roles).map(|(name, role)| (name.into(), role));
+        let routes = Routes::new(named);
+        assert_eq!(routes.order(Role::Primary, None), [0, 3, 1]);
+        assert_eq!(routes.order(Role::Fast, None), [1, 0, 3]);
+        assert_eq!(routes.order(Role::Special, None), [2, 0, 3, 1]);
+        assert!(Routes::new([("x".into(), Role::Special)]).order(Role::Primary, None).is_empty());
+    }
+
+    #[test]
+    fn one_that_is_preferred_goes_first_whatever_its_role_and_the_others_stand_in() {
+        let roles = [("a", Role::Primary), ("b", Role::Primary), ("c", Role::Fast)];
+        let routes = Routes::new(roles.map(|(name, role)| (name.into(), role)));
+        assert_eq!(routes.order(Role::Primary, Some("b")), [1, 0, 2]);
+        assert_eq!(routes.order(Role::Primary, Some("c")), [2, 0, 1]);
+        assert_eq!(routes.order(Role::Primary, Some("gone")), [0, 1, 2]);
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl FromIterator<Tool> for Catalog {
 }
 
 /// Whether models' vendors take `name` for that of a tool.
-pub(super) fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     (1..=NAME_CHARS_MAX).contains(&name.len()) && name.bytes().all(is_fine)
 }

@@ -20,12 +20,14 @@ use serde_json::{Map, Value};
 use tts::voice::Language;
 
 use super::{
-    Action, Approval, BuiltIn, Catalog, Doors, Outcome, Record, Verdict,
+    Action, Approval, BuiltIn, Catalog, Doors, Outcome, Record, UNKNOWN, Verdict,
     catalog::{Origin, Rule, Tool},
     schema::{self, Mismatch},
 };
 use crate::{
     brain,
+    consent::meaning,
+    event::Segment,
     llm::{Call, ToolSpec},
     persona::Persona,
 };
@@ -266,7 +268,9 @@ impl Registry {
             Ok((_, why)) => Verdict::Admitted { why },
             Err(refusal) => Verdict::Refused { why: refusal.code() },
         };
-        self.record(&call.id, &call.name, verdict, now);
+        // A name that was not offered is whatever the model wrote.
+        let name = if self.offered.contains_key(&call.name) { &call.name } else { UNKNOWN };
+        self.record(&call.id, name, verdict, now);
         judged.map(|(admitted, _)| admitted)
     }
 
@@ -331,6 +335,15 @@ impl Registry {
     /// Whether a yes or a no of the caller would be the answer to a tool's question.
     pub fn is_asking(&self, now: MediaTime) -> bool {
         self.asked.as_ref().is_some_and(|asked| !asked.agreed && now.since(asked.since) < ANSWER_WITHIN)
+    }
+
+    /// What a caller said, which may be a yes or a no where one was asked for.
+    pub fn hear(&mut self, said: &Segment, now: MediaTime) {
+        if self.is_asking(now)
+            && let Some(agreed) = meaning(said)
+        {
+            self.answered(agreed, now);
+        }
     }
 
     /// The caller said yes or no, in words of their own, after the question. Nothing happens where none was asked.

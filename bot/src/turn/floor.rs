@@ -5,7 +5,7 @@
 
 use std::{collections::VecDeque, fmt, time::Duration};
 
-use asr::event::Event;
+use asr::event::{Event, Word};
 use media::time::MediaTime;
 
 use super::{
@@ -34,7 +34,7 @@ pub struct Turns {
     pub(super) may_interrupt: bool,
     pub(super) overlap: Option<Overlap>,
     /// A "yes" over the end of a question, and when it was said.
-    pub(super) early: Option<(String, MediaTime)>,
+    pub(super) early: Option<(Vec<Word>, MediaTime)>,
     pub(super) lately: Lately,
     /// Since when nobody says anything, while the floor is free.
     pub(super) idle_since: MediaTime,
@@ -250,11 +250,11 @@ impl Turns {
             self.outputs.push_back(Output::Resume { why: NotTaken::NothingPlays, after });
         }
         let was_over = self.overlap.take().is_some();
-        if let Some((text, at)) = self.early.take()
+        if let Some((words, at)) = self.early.take()
             && asked
             && now.since(at) <= ANSWERS_EARLY
         {
-            self.said.put_back(&text);
+            self.said.put_back(words);
         }
         // What was said over an agent that cannot be interrupted waits for its turn, unless it said nothing.
         if !was_over && matches!(self.caller, Caller::Silent { .. }) && !self.said.is_empty() {
@@ -284,7 +284,7 @@ impl Turns {
                 self.resume(why, waited);
                 self.overlap = None;
                 if why == NotTaken::Backchannel {
-                    self.early = Some((self.said.text(), now));
+                    self.early = Some((self.said.words(), now));
                 }
                 self.leave(why);
             }
@@ -484,7 +484,8 @@ const OWED_MAX: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 impl Turns {
-    /// What decides how it goes on, with times as seen from `now`: two calls for which this is alike behave alike.
+    /// What decides how it goes on, with times as seen from `now`. Left out, and so not told apart: the caller's pace, what
+    /// was audible lately, and how high a score is.
     pub(crate) fn print(&self, now: MediaTime) -> impl std::hash::Hash + use<> {
         let ago = |at: MediaTime| now.since(at).min(SPEECH_MAX);
         let caller = match self.caller {
@@ -496,7 +497,8 @@ impl Turns {
         };
         let overlap = self.overlap.map(|overlap| (ago(overlap.since), ago(overlap.began), overlap.is_paused));
         let said = (self.said.text(), self.said.is_owed(), self.score.is_some(), self.prepared.clone());
-        let early = self.early.as_ref().map(|(text, at)| (text.clone(), ago(*at).min(ANSWERS_EARLY + OWED_MAX)));
+        let early =
+            self.early.as_ref().map(|(words, at)| (asr::event::text(words), ago(*at).min(ANSWERS_EARLY + OWED_MAX)));
         let idle = (self.idle_due().map(|at| at.since(now)), self.idle_times);
         (caller, overlap, said, early, idle, (self.floor, self.may_interrupt, self.was_held, self.gave_up))
     }

@@ -6,10 +6,10 @@ use asr::event::{self, Event, UtteranceId, Word};
 
 /// The words of a turn.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Said {
-    settled: String,
+pub struct Said {
+    settled: Vec<Word>,
     /// The words so far of an utterance without its final.
-    partial: String,
+    partial: Vec<Word>,
     /// An utterance that has begun and whose final is to come.
     open: Option<UtteranceId>,
     /// Words of this utterance that were settled or taken away while it went on: they come again with every revision.
@@ -20,7 +20,7 @@ pub(super) struct Said {
 
 impl Said {
     /// Takes what the ears say; whether words changed.
-    pub(super) fn hear(&mut self, event: &Event) -> bool {
+    pub fn hear(&mut self, event: &Event) -> bool {
         match event {
             Event::SpeechStarted { utterance, .. } => {
                 self.keep_partial();
@@ -29,18 +29,17 @@ impl Said {
             }
             Event::Partial { utterance, words, .. } => {
                 self.open = Some(*utterance);
-                let text = event::text(self.new_words(*utterance, words));
-                let changed = text != self.partial;
-                self.partial = text;
-                changed
+                let before = event::text(&self.partial);
+                self.partial = self.new_words(*utterance, words);
+                event::text(&self.partial) != before
             }
             Event::Final { utterance, words, language, .. } => {
                 if self.open.is_some_and(|open| open <= *utterance) {
                     self.open = None;
                 }
                 self.partial.clear();
-                let text = event::text(self.new_words(*utterance, words));
-                self.append(&text);
+                let words = self.new_words(*utterance, words);
+                self.append(words);
                 if language.is_some() {
                     self.language.clone_from(language);
                 }
@@ -50,17 +49,18 @@ impl Said {
         }
     }
 
+    /// All words so far, with blanks between them.
+    pub fn text(&self) -> String {
+        event::text(&self.words())
+    }
+
     /// All words so far.
-    pub(super) fn text(&self) -> String {
-        match (self.settled.is_empty(), self.partial.is_empty()) {
-            (_, true) => self.settled.clone(),
-            (true, false) => self.partial.clone(),
-            (false, false) => format!("{} {}", self.settled, self.partial),
-        }
+    pub fn words(&self) -> Vec<Word> {
+        self.settled.iter().chain(&self.partial).cloned().collect()
     }
 
     /// Whether there is a word.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.settled.is_empty() && self.partial.is_empty()
     }
 
@@ -74,7 +74,7 @@ impl Said {
         self.remember_taken();
         self.open = None;
         let partial = std::mem::take(&mut self.partial);
-        self.append(&partial);
+        self.append(partial);
     }
 
     /// The language of the last words that said one.
@@ -83,7 +83,7 @@ impl Said {
     }
 
     /// Takes all words away, and their language; an utterance that is still heard stays open.
-    pub(super) fn take(&mut self) -> String {
+    pub fn take(&mut self) -> String {
         let text = self.text();
         self.remember_taken();
         self.settled.clear();
@@ -93,8 +93,8 @@ impl Said {
     }
 
     /// Puts words back that were taken away.
-    pub(super) fn put_back(&mut self, text: &str) {
-        self.append(text);
+    pub(super) fn put_back(&mut self, words: Vec<Word>) {
+        self.append(words);
     }
 
     fn remember_taken(&mut self) {
@@ -102,25 +102,22 @@ impl Said {
             && !self.partial.is_empty()
         {
             let before = self.taken.filter(|(taken, _)| *taken == open).map_or(0, |(_, words)| words);
-            self.taken = Some((open, before + self.partial.split_whitespace().count()));
+            self.taken = Some((open, before + self.partial.len()));
         }
     }
 
-    fn new_words<'w>(&self, utterance: UtteranceId, words: &'w [Word]) -> &'w [Word] {
+    fn new_words(&self, utterance: UtteranceId, words: &[Word]) -> Vec<Word> {
         let taken = self.taken.filter(|(taken, _)| *taken == utterance).map_or(0, |(_, words)| words);
-        &words[taken.min(words.len())..]
+        words.iter().skip(taken).cloned().collect()
     }
 
-    fn append(&mut self, text: &str) {
-        if text.is_empty() || self.settled.len() >= BYTES_MAX {
-            return;
-        }
-        if !self.settled.is_empty() {
-            self.settled.push(' ');
-        }
-        self.settled.push_str(text);
-        let end = (0..=BYTES_MAX.min(self.settled.len())).rev().find(|at| self.settled.is_char_boundary(*at));
-        self.settled.truncate(end.unwrap_or(0));
+    fn append(&mut self, words: Vec<Word>) {
+        let mut bytes = self.settled.iter().map(|word| word.text.len() + 1).sum::<usize>();
+        let fits = |word: &Word| {
+            bytes += word.text.len() + 1;
+            bytes <= BYTES_MAX
+        };
+        self.settled.extend(words.into_iter().take_while(fits));
     }
 }
 

@@ -332,8 +332,8 @@ fn the_words_of_a_voice_that_was_given_up_are_no_sign_of_it_when_they_come_once_
 
 #[test]
 fn a_turn_without_a_language_has_not_that_of_the_turn_before() {
-    let mut said = said::Said::default();
-    let hear = |said: &mut said::Said, utterance: u64, language: Option<&str>| {
+    let mut said = Said::default();
+    let hear = |said: &mut Said, utterance: u64, language: Option<&str>| {
         let (utterance, span, language) = (UtteranceId(utterance), Span::default(), language.map(str::to_owned));
         said.hear(&Event::Final { utterance, words: words("Ja."), span, cut: Cut::Pause, language });
     };

@@ -1,11 +1,11 @@
 //! What agents think with: the configured language models, or the rules where none is configured.
 //!
-//! [`Brains`] is shared by all conversations, so that a model that fails for one is left alone by all who ask the same; [`Models`] are one
+//! [`Brains`] is shared by all conversations, so that a model that fails for one is left alone by all; [`Models`] are one
 //! conversation's questions, each a task that hands on what comes. Crossing: pieces of answers wait in a queue of 64, then
 //! whoever brings them waits. A question that is cancelled is dropped at once, with its connection.
 
 use std::{
-    collections::{BTreeMap, VecDeque, btree_map::Entry},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
@@ -26,7 +26,6 @@ use tokio::{
 };
 use tts::voice::Language;
 
-use super::personas::Personas;
 use crate::{config::Config, telemetry};
 
 /// Pieces of answers that wait for the conversation: it reads them as they come.
@@ -34,38 +33,20 @@ const PIECES_MAX: usize = 64;
 
 /// Everything that agents think with.
 pub(super) struct Brains {
-    /// One for each choice of models that personas make; nothing where there is no model.
-    clients: BTreeMap<Chosen, Client>,
-}
-
-/// Which models are asked first, by role.
-type Chosen = [Option<String>; 3];
-
-fn chosen(models: &persona::Models) -> Chosen {
-    [models.primary.clone(), models.fast.clone(), models.special.clone()]
+    /// Nothing where there is no model.
+    client: Option<Client>,
 }
 
 impl Brains {
-    /// Those of the configuration, for these personas.
+    /// Those of the configuration.
     ///
     /// # Errors
     /// When the machine's TLS cannot be set up.
-    pub(super) fn new(config: &Config, personas: &Personas) -> Result<Self, Broken> {
+    pub(super) fn new(config: &Config) -> Result<Self, Broken> {
         // Each was checked with the configuration.
         let providers: Vec<Provider> = config.llm.iter().filter_map(|model| model.provider().ok()).collect();
-        let mut clients = BTreeMap::new();
-        // Each may be chosen by a client of the server, too.
-        let each = providers.iter().map(|provider| [Some(provider.name.to_string()), None, None]);
-        for choice in personas.all().map(|persona| chosen(&persona.models)).chain(each) {
-            if providers.is_empty() {
-                break;
-            }
-            if let Entry::Vacant(entry) = clients.entry(choice) {
-                let client = Client::new(ordered(&providers, entry.key()), config.agent.patience())?;
-                entry.insert(client);
-            }
-        }
-        Ok(Self { clients })
+        let client = (!providers.is_empty()).then(|| Client::new(providers, config.agent.patience())).transpose()?;
+        Ok(Self { client })
     }
 
     /// For one conversation, which knows these facts.
@@ -76,7 +57,8 @@ impl Brains {
         };
         let (told, pieces) = mpsc::channel(PIECES_MAX);
         Models {
-            client: self.clients.get(&chosen(&persona.models)).cloned(),
+            client: self.client.clone(),
+            chosen: persona.models.clone(),
             purse: Purse::new(limits),
             local: Local::new(persona.clone(), facts.clone()),
             told,
@@ -88,33 +70,11 @@ impl Brains {
     }
 }
 
-/// The providers with those that were chosen first, in the roles for which they were.
-fn ordered(providers: &[Provider], chosen: &Chosen) -> Vec<Provider> {
-    let roles = [Role::Primary, Role::Fast, Role::Special];
-    let first = roles.into_iter().zip(chosen).filter_map(|(role, name)| {
-        let named = providers.iter().find(|provider| Some(&*provider.name) == name.as_deref())?;
-        Some(Provider { role, ..named.clone() })
-    });
-    let mut ordered: Vec<Provider> = first.collect();
-    for provider in providers {
-        let is_there = |known: &Provider| known.name == provider.name && known.role == provider.role;
-        if !ordered.iter().any(is_there) {
-            ordered.push(provider.clone());
-        }
-    }
-    // One that has two roles is two providers, and each has a name of its own.
-    for at in 1..ordered.len() {
-        if ordered[..at].iter().any(|known| known.name == ordered[at].name) {
-            let role = format!("{:?}", ordered[at].role).to_lowercase();
-            ordered[at].name = format!("{} ({role})", ordered[at].name).into();
-        }
-    }
-    ordered
-}
-
 /// The questions of one conversation.
 pub(super) struct Models {
     client: Option<Client>,
+    /// Which models the persona thinks with.
+    chosen: persona::Models,
     purse: Purse,
     /// Answers where no model does.
     local: Local,
@@ -152,8 +112,8 @@ pub(super) struct Moment {
 
 impl Models {
     /// Another persona goes on, with the models of its choice and the purse of the call.
-    pub(super) fn hand_over(&mut self, brains: &Brains, persona: &Arc<Persona>) {
-        self.client = brains.clients.get(&chosen(&persona.models)).cloned();
+    pub(super) fn hand_over(&mut self, persona: &Arc<Persona>) {
+        self.chosen = persona.models.clone();
         self.local.hand_over(persona.clone());
     }
 
@@ -161,7 +121,13 @@ impl Models {
     pub(super) fn ask(&mut self, ask: AskId, role: Role, request: Request, at: Moment) {
         while self.tasks.try_join_next().is_some() {}
         let Some(client) = &self.client else { return self.answer_by_rules(ask, role, &request, at) };
-        let (mut answer, told) = (client.ask(role, request.clone(), &self.purse), self.told.clone());
+        let preferred = match role {
+            Role::Primary => &self.chosen.primary,
+            Role::Fast => &self.chosen.fast,
+            Role::Special => &self.chosen.special,
+        };
+        let answer = client.ask(role, preferred.as_deref(), request.clone(), &self.purse);
+        let (mut answer, told) = (answer, self.told.clone());
         let task = self.tasks.spawn(async move {
             while let Some(piece) = answer.next().await {
                 if told.send(Answered { ask, answer: piece }).await.is_err() {
@@ -212,39 +178,5 @@ impl Models {
     fn answer_by_rules(&mut self, ask: AskId, role: Role, request: &Request, Moment { language, now }: Moment) {
         let pieces = self.local.answer(role, request, language, now);
         self.ready.extend(pieces.into_iter().map(|piece| Answered { ask, answer: Ok(piece) }));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bot::llm::Kind;
-
-    use super::*;
-
-    fn provider(name: &str, role: Role) -> Provider {
-        Provider::new(name, Kind::Compatible, "http://127.0.0.1:1/v1".parse().unwrap(), "m", role)
-    }
-
-    #[test]
-    fn the_model_that_a_persona_names_is_asked_first_and_the_others_stand_in() {
-        let providers = [provider("a", Role::Primary), provider("b", Role::Primary), provider("c", Role::Fast)];
-        let names = |chosen: Chosen| -> Vec<(String, Role)> {
-            ordered(&providers, &chosen).iter().map(|provider| (provider.name.to_string(), provider.role)).collect()
-        };
-        let name = |name: &str| Some(name.to_owned());
-        assert_eq!(
-            names([name("b"), None, None]),
-            [("b".into(), Role::Primary), ("a".into(), Role::Primary), ("c".into(), Role::Fast)]
-        );
-        assert_eq!(
-            names([name("c"), None, None]),
-            [
-                ("c".into(), Role::Primary),
-                ("a".into(), Role::Primary),
-                ("b".into(), Role::Primary),
-                ("c (fast)".into(), Role::Fast),
-            ]
-        );
-        assert_eq!(names([name("gone"), None, None]).len(), 3);
     }
 }

@@ -173,8 +173,8 @@ mod tests {
     #[test]
     fn what_was_decided_of_a_tool_is_told_without_its_arguments() {
         let verdict = Verdict::Refused { why: "unknown_tool" };
-        let told = Record { call: "c1".to_owned(), tool: "refund".to_owned(), at: MediaTime::ZERO, verdict };
+        let told = Record { call: "c1".to_owned(), tool: "unknown".to_owned(), at: MediaTime::ZERO, verdict };
         let json = serde_json::to_value(record(told, AGENT)).unwrap();
-        assert_eq!((&json["what"], &json["why"]), (&"tool".into(), &"refund: refused, unknown_tool".into()));
+        assert_eq!((&json["what"], &json["why"]), (&"tool".into(), &"unknown: refused, unknown_tool".into()));
     }
 }

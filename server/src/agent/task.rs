@@ -13,7 +13,6 @@ use std::{
 use bot::{
     actor::{Follower, Seat},
     agent::{Agent, Facts, Input, Notice, Output, TurnId},
-    consent::meaning,
     event::{Published, RoomEvent},
     llm::{Delta, Message},
     participant::Kind,
@@ -220,11 +219,7 @@ impl Talk {
             }
             RoomEvent::TranscriptFinal { segment } if self.with.holds(segment.participant, self.seat.participant()) => {
                 let now = self.now();
-                if self.registry.is_asking(now)
-                    && let Some(agreed) = meaning(segment)
-                {
-                    self.registry.answered(agreed, now);
-                }
+                self.registry.hear(segment, now);
             }
             _ => {}
         }
@@ -379,7 +374,7 @@ impl Talk {
         let shared = self.app.agents().0.clone();
         self.persona = persona.clone();
         self.registry.offer(shared.toolbox.catalog_with(functions), &persona);
-        self.models.hand_over(&shared.brains, &persona);
+        self.models.hand_over(&persona);
         let tools = offers(&self.registry, &persona);
         self.tell(Input::Changed { persona, tools }).await;
     }
@@ -389,11 +384,10 @@ impl Talk {
         let now = self.now();
         let told = match self.app.agents().persona(Some(name)) {
             Ok(persona) => {
-                let shared = &self.app.agents().0;
                 self.app.agents().goes_on_as(self.seat.room().id(), &persona.name);
                 self.persona = persona.clone();
                 self.registry.hand_over(&persona);
-                self.models.hand_over(&shared.brains, &persona);
+                self.models.hand_over(&persona);
                 let tools = offers(&self.registry, &persona);
                 Input::TookOver { persona, tools }
             }

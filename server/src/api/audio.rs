@@ -39,6 +39,7 @@ use crate::{
     app::App,
     auth,
     call::{self, Ended, Words},
+    encode::linear16,
     error::ApiError,
     hearing::{Hearing, Item, Mix},
     live::{self, Input, LiveError, LiveEvents, LiveInput, LiveSpec, RoomChoice},
@@ -425,7 +426,8 @@ async fn write(
         tokio::select! {
             item = events.next() => match item {
                 Some(Item::Sound(samples)) => {
-                    let bytes: Vec<u8> = samples.into_iter().flat_map(linear16).collect();
+                    let mut bytes = Vec::new();
+                    linear16(&samples, &mut bytes);
                     socket::send(sink, Message::Binary(bytes.into())).await?;
                 }
                 Some(Item::Nothing) => {}
@@ -500,10 +502,6 @@ async fn bid_farewell(socket: WebSocket, end: End) {
         End::Live(error) => socket::close(socket, error.close_code(), &error.to_string()).await,
         End::Vanished => {}
     }
-}
-
-fn linear16(sample: f32) -> [u8; 2] {
-    ((sample.clamp(-1.0, 1.0) * 32_767.0).round() as i16).to_le_bytes()
 }
 
 fn command(text: &Utf8Bytes) -> Option<Command> {

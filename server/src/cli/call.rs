@@ -123,7 +123,7 @@ pub enum Error {
     #[error(transparent)]
     Call(#[from] ApiError),
     /// The loading thread broke.
-    #[error("the recognizer could not be loaded: {0}")]
+    #[error("what is loaded at the start could not be: {0}")]
     Loading(#[from] tokio::task::JoinError),
 }
 
@@ -153,7 +153,7 @@ pub async fn run(args: Args, mut config: Config) -> Result<ExitCode, Error> {
     let here = SocketAddr::new(config.sip.host, 0);
     // Nobody comes in by HTTP: there are no keys.
     let keys = KeyRing::load(kept.path(), &[])?;
-    let app = App::new(config, ears, keys)?;
+    let app = spawn_blocking(move || App::new(config, ears, keys)).await??;
     app.keep(recordings);
     let listening = Listening { udp: vec![here], tcp: vec![here], tls: Vec::new() };
     let phones = phone::start_at(&app, listening).await?;

@@ -72,7 +72,7 @@ pub enum Error {
     #[error(transparent)]
     Phone(#[from] phone::NoPhone),
     /// The loading thread broke.
-    #[error("the recognizer could not be loaded: {0}")]
+    #[error("what is loaded at the start could not be: {0}")]
     Loading(#[from] tokio::task::JoinError),
 }
 
@@ -96,8 +96,9 @@ pub async fn run(_args: Args, config: Config) -> Result<ExitCode, Error> {
     let keeping = config.clone();
     let recordings = tokio::task::spawn_blocking(move || Recordings::open(&keeping)).await??;
     let signals = Signals::catch().map_err(Error::Signals)?;
-    announce(std::io::stdout(), address, &ears);
-    let app = App::new(config, ears, keys)?;
+    // Voices are loaded here, and whoever waits for the first line shall not be told too early.
+    let app = tokio::task::spawn_blocking(move || App::new(config, ears, keys)).await??;
+    announce(std::io::stdout(), address, app.ears());
     app.keep(recordings);
     if app.config().data.record_inputs {
         let inputs = super::data_dir(app.config())?.join("inputs");
@@ -126,7 +127,7 @@ const JOURNALS_GRACE: Duration = Duration::from_secs(3);
 
 /// Says on stdout where to look. Programs read the first line, and may close their end after it: that is no reason to
 /// end.
-fn announce(mut stdout: impl Write, address: SocketAddr, ears: &Result<Ears, NoEars>) {
+fn announce(mut stdout: impl Write, address: SocketAddr, ears: Result<&Ears, NoEars>) {
     let heard = match ears {
         Ok(ears) => {
             let info = ears.info();

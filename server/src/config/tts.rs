@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use tts::{remote::Key, voice::Language};
+use tts::{secret::Secret, voice::Language};
 
 /// `[tts]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -80,7 +80,7 @@ pub struct OpenAi {
     /// The base of the interface.
     pub base_url: String,
     /// The key; a server of one's own mostly needs none.
-    pub api_key: Key,
+    pub api_key: Secret,
     /// The model.
     pub model: String,
     /// How it is to speak, in words.
@@ -91,7 +91,7 @@ impl Default for OpenAi {
     fn default() -> Self {
         Self {
             base_url: OPENAI.to_owned(),
-            api_key: Key::default(),
+            api_key: Secret::default(),
             model: "gpt-4o-mini-tts".to_owned(),
             instructions: None,
         }
@@ -105,7 +105,7 @@ pub struct ElevenLabs {
     /// The base of the interface.
     pub base_url: String,
     /// The key.
-    pub api_key: Key,
+    pub api_key: Secret,
     /// The model.
     pub model: String,
 }
@@ -114,7 +114,7 @@ impl Default for ElevenLabs {
     fn default() -> Self {
         Self {
             base_url: "https://api.elevenlabs.io".to_owned(),
-            api_key: Key::default(),
+            api_key: Secret::default(),
             model: "eleven_flash_v2_5".to_owned(),
         }
     }
@@ -127,7 +127,7 @@ pub struct Azure {
     /// The region, such as `westeurope`, or a whole URL.
     pub region: String,
     /// The key of the resource.
-    pub api_key: Key,
+    pub api_key: Secret,
 }
 
 impl Default for Tts {

@@ -24,7 +24,7 @@ use super::{
     Phones,
     call::{News, Part, Phone},
     incoming::{part, refuse},
-    menu::{Voice, press, ringing, tone},
+    menu::{self, Voice, press, ringing, tone},
     outgoing::{self, Dial, Held},
     together,
 };
@@ -142,9 +142,7 @@ async fn enter(app: &App, phone: &Phone, room: &RoomHandle, persona: &Persona) -
 /// With a persona of one language nobody is heard in another by mistake.
 pub(super) fn hints(app: &App, persona: &Persona) -> Hints {
     let ([language], Ok(ears)) = (&persona.languages[..], app.ears()) else { return Hints::default() };
-    let code = language.tag().split('-').next().unwrap_or_default().to_owned();
-    let is_known = ears.info().languages.contains(&code);
-    Hints { language: is_known.then_some(code), ..Hints::default() }
+    menu::hints(&ears.info().languages, Some(language.tag()), &[])
 }
 
 /// What the texts of a persona may name of a call.

@@ -73,6 +73,9 @@ pub(crate) struct Incoming {
     pub(crate) replaces: Option<CallId>,
 }
 
+/// In seconds, when too much waits.
+const RETRY_AFTER_S: &str = "5";
+
 /// A request outside of a call, to be answered by [`Exchange::tell`].
 pub(crate) struct Asked {
     /// To be given back.
@@ -331,11 +334,10 @@ impl Desk {
             Output::Call { call, event } => self.happened(call, event),
             Output::Asked { transaction, request, source } => {
                 let asked = Asked { transaction, request, source };
-                self.to_asked.try_send(asked).is_err().then(|| Input::Respond {
-                    transaction,
-                    status: 503,
-                    headers: Headers::new(),
-                    body: None,
+                self.to_asked.try_send(asked).is_err().then(|| {
+                    let mut headers = Headers::new();
+                    headers.push("Retry-After", RETRY_AFTER_S);
+                    Input::Respond { transaction, status: 503, headers, body: None }
                 })
             }
             Output::Responded { id, result } => {
@@ -365,7 +367,7 @@ impl Desk {
                 refused;
             incoming.dialog.is_over = true;
             let mut headers = Headers::new();
-            headers.push("Retry-After", "5");
+            headers.push("Retry-After", RETRY_AFTER_S);
             return Some(Input::Call { call, command: Command::Reject { status: 503, headers } });
         }
         let is_last = matches!(event, CallEvent::Ended { .. });

@@ -11,14 +11,16 @@ use server::config::Config;
 use tests::{
     baresip::{Baresip, Options, Sampled, pass},
     calls::Calls,
-    client::{Said, Socket},
+    client::{Said, Socket, begins_with, events, of_type, samples, until_spoke, until_told},
     fixture,
-    listening::{Sound, compare},
+    listening::{ALIKE, Sound, UNLIKE, compare, is_whole, likeness},
     llm::{Model, last_message},
     scripted::Local,
     server::{self as kit, Server, models_or_skip},
-    spoken::by_the_command,
+    sounds::silence,
+    spoken::{by_the_command, whole_sentences},
 };
+use tokio::time::timeout;
 
 /// What a telephone says and hears.
 const RATE_HZ: u32 = 8_000;
@@ -32,13 +34,6 @@ const GREETED_S: f64 = 5.5;
 /// What is said in the recording.
 const YOUNG_MAN: &str = "audio/speech/sense_and_sensibility_01_austen_64kb-0880.wav";
 
-/// The longest that an event of a conversation is waited for.
-const PATIENCE: Duration = Duration::from_secs(40);
-
-/// Alike from here on is the same speech; what the same voice says in other words stays far below [`UNLIKE`].
-const ALIKE: f64 = 0.9;
-const UNLIKE: f64 = 0.8;
-
 /// Quieter than this is silence on the line: G.711's own noise is far below.
 const QUIET: f32 = 0.004;
 
@@ -51,30 +46,29 @@ async fn a_caller_is_greeted_says_a_sentence_and_soon_hears_what_the_model_answe
     let mut ada = Baresip::start(&server.sip(), Options { user: "ada", says, ..Options::default() }).await;
     ada.dial(&format!("sip:agent@{}", server.sip())).await;
     ada.until("CALL_ESTABLISHED").await;
-    let mut events = events(&server.ws_url(), &room_of(&Calls::of(&server)).await).await;
+    let mut events = events(&server.ws_url(), &Calls::of(&server).room().await).await;
     let mut questions = vec![model.next().await];
     let mut seen = until_spoke(&mut events, "That is said of somebody").await;
     // What the telephone has still to play.
     pass(Duration::from_secs(1)).await;
     ada.hang_up().await;
     ada.until("CALL_CLOSED").await;
-    seen.extend(events.until("call.ended").await.unwrap());
+    seen.extend(until_told(&mut events, "call.ended").await);
     ada.quit().await;
 
     // What somebody said is in a message of theirs, and the greeting is in what the model knows.
     questions.extend(model.so_far());
-    let is_whole = |question: &Value| {
+    let is_about = |question: &Value| {
         last_message(question).contains("young man") && question["messages"].to_string().contains("this is Harmony")
     };
-    assert!(questions.iter().any(is_whole), "{questions:?}");
+    assert!(questions.iter().any(is_about), "{questions:?}");
     let (said, heard) = ada.sound();
     for sentence in GREETING {
-        let hearing = compare(by_the_command("en", sentence).sound(), heard.sound()).unwrap();
-        assert!(hearing.likeness > 0.9 && hearing.breaks().next().is_none(), "{sentence}: {hearing:?}");
+        is_whole(by_the_command("en", sentence).sound(), heard.sound(), sentence);
     }
     let answer = by_the_command("en", "That is said of somebody in a famous novel.");
     let hearing = compare(answer.sound(), heard.sound()).unwrap();
-    assert!(hearing.likeness > 0.9 && hearing.breaks().next().is_none(), "{hearing:?}");
+    assert!(hearing.likeness > ALIKE && hearing.breaks().next().is_none(), "{hearing:?}");
     let stopped_s = last_sound_s(&said);
     // Where the words of the answer lie, whatever else was heard before them.
     let answered_s = hearing.delay_ms / 1_000.0 + first_sound_s(&answer, 0.0).expect("a voice sounds");
@@ -103,11 +97,8 @@ async fn whoever_speaks_over_an_agent_hears_it_fall_silent_and_it_remembers_what
                  clock maker who had never been late in all his life. Every morning he walked down to the river, and \
                  every evening he walked back again. One day the river was gone, and nobody could tell him where it \
                  went.";
-    let script = json!([
-        {"say": story, "once": true},
-        {"say": "All right, let us talk about something else."},
-    ]);
-    let mut model = Model::with(script).await;
+    let answer = "All right, let us talk about something else.";
+    let mut model = Model::with(json!([{"say": story, "once": true}, {"say": answer}])).await;
     let Some((local, telephone)) = listening(&model).await else { return };
     // It has told two sentences or so, and surely one, when it is interrupted.
     let interrupts_s = GREETED_S + 3.0 + 8.0;
@@ -115,9 +106,11 @@ async fn whoever_speaks_over_an_agent_hears_it_fall_silent_and_it_remembers_what
     let mut ada = Baresip::start(&telephone, Options { user: "ada", says, ..Options::default() }).await;
     ada.dial(&format!("sip:agent@{telephone}")).await;
     ada.until("CALL_ESTABLISHED").await;
-    let mut events = events(&local.ws_url(), &room_of(&Calls::at(&local.base_url())).await).await;
-    let cut = events.until("bot.interrupted").await.unwrap().pop().unwrap();
-    pass(Duration::from_secs(7)).await;
+    let mut events = events(&local.ws_url(), &Calls::at(&local.base_url()).room().await).await;
+    let cut = until_told(&mut events, "bot.interrupted").await.pop().unwrap();
+    until_spoke(&mut events, answer).await;
+    // What the telephone has still to play.
+    pass(Duration::from_secs(1)).await;
     ada.hang_up().await;
     ada.until("CALL_CLOSED").await;
     ada.quit().await;
@@ -135,13 +128,10 @@ async fn whoever_speaks_over_an_agent_hears_it_fall_silent_and_it_remembers_what
     assert!(story.starts_with(heard_of_it.trim_end_matches(['…', '—', '-'])), "{heard_of_it}");
     assert!(!heard_of_it.is_empty() && !unheard.is_empty(), "{cut}");
     // What the telephone heard says the same. Of the first sentence that was not heard to its end a part was.
-    let likeness = |sentence: &str| {
-        let said = by_the_command("en", sentence);
-        compare(said.sound(), heard.sound()).map_or_else(|not| not.likeness, |hearing| hearing.likeness)
-    };
+    let likeness = |sentence: &str| likeness(by_the_command("en", sentence).sound(), heard.sound());
     let (told, untold) = (whole_sentences(heard_of_it), whole_sentences(unheard));
     assert!(!told.is_empty() && untold.len() > 1, "{cut}");
-    for sentence in told {
+    for sentence in told.into_iter().chain([answer]) {
         assert!(likeness(sentence) > ALIKE, "{sentence:?} was not heard: {}", likeness(sentence));
     }
     for sentence in &untold[1..] {
@@ -179,8 +169,7 @@ async fn a_call_is_ended_by_the_model_once_its_good_bye_was_heard() {
     assert_eq!(calls[0]["status"], "completed", "{calls:?}");
     local.drain().await;
     let (_, heard) = ada.sound();
-    let hearing = compare(by_the_command("en", goodbye).sound(), heard.sound()).unwrap();
-    assert!(hearing.likeness > 0.9 && hearing.breaks().next().is_none(), "{hearing:?}");
+    is_whole(by_the_command("en", goodbye).sound(), heard.sound(), goodbye);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,12 +208,13 @@ async fn a_model_that_fails_in_whatever_way_leaves_nobody_in_silence() {
         let mut ada = Baresip::start(&telephone, Options { user: "ada", says: speaks, ..Options::default() }).await;
         ada.dial(&format!("sip:agent@{telephone}")).await;
         ada.until("CALL_ESTABLISHED").await;
-        let mut events = events(&local.ws_url(), &room_of(&Calls::at(&local.base_url())).await).await;
-        let seen = until_spoke(&mut events, says).await;
+        let mut events = events(&local.ws_url(), &Calls::at(&local.base_url()).room().await).await;
+        let mut seen = until_spoke(&mut events, says).await;
         // What the telephone has still to play, and time for an excuse that nobody needs.
-        pass(Duration::from_secs(2)).await;
+        pass(Duration::from_secs(if says == half { 7 } else { 2 })).await;
         ada.hang_up().await;
         ada.until("CALL_CLOSED").await;
+        seen.extend(until_told(&mut events, "call.ended").await);
         ada.quit().await;
         local.drain().await;
         let (said, heard) = ada.sound();
@@ -234,44 +224,38 @@ async fn a_model_that_fails_in_whatever_way_leaves_nobody_in_silence() {
         assert!(waited_s.is_some_and(|waited_s| waited_s < 5.0), "{name}: {waited_s:?}");
         let after = &heard.samples[((stopped_s * f64::from(heard.rate_hz)) as usize).min(heard.samples.len())..];
         let after = Sound { samples: after, rate_hz: heard.rate_hz };
-        let hearing = compare(by_the_command("en", says).sound(), after);
-        assert!(hearing.as_ref().is_ok_and(|hearing| hearing.likeness > ALIKE), "{name}: {hearing:?}");
+        let said = likeness(by_the_command("en", says).sound(), after);
+        assert!(said > ALIKE, "{name}: {says:?} was not heard: {said}");
         let troubles = of_type(&seen, "bot.trace").filter(|event| event["what"] == "trouble").count();
         assert!(troubles > 0, "{name}: {seen:?}");
         if says == half {
-            let excused = of_type(&seen, "bot.spoke").any(|event| begins_with(event, "I am sorry"));
-            let hearing = compare(by_the_command("en", excuse).sound(), after);
-            assert!(!excused && hearing.map_or(0.0, |hearing| hearing.likeness) < UNLIKE, "{name}: half is enough");
+            let is_excuse = |event: &Value| event["text"].as_str().is_some_and(|text| text.contains("I am sorry"));
+            assert!(!seen.iter().any(is_excuse), "{name}: half is enough: {seen:?}");
+            let excused = likeness(by_the_command("en", whole_sentences(excuse)[0]).sound(), after);
+            assert!(excused < UNLIKE, "{name}: half is enough, and an excuse was heard: {excused}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_room_is_given_an_agent_that_greets_whoever_is_there_and_leaves_when_it_is_told_to() {
-    if !has_voice() {
-        return println!("skipped: no espeak-ng");
-    }
-    let local = Local::deaf(Config::default()).await;
+    let Some(local) = speaking().await else { return };
     let room = local.app.open_room("").unwrap();
     let calls = Calls::at(&local.base_url());
+    let mut ada = listener(&local).await;
     assert_eq!(calls.post("rooms/r1/agent", &json!({"persona": "nobody"})).await.0, 404);
-    let url =
-        format!("{}/api/rooms/r1/audio?encoding=linear16&sample_rate={RATE_HZ}&name=Ada&listen=true", local.ws_url());
-    let mut ada = Socket::open(&url, &[]).await.unwrap();
-    assert_eq!(ada.json().await.unwrap()["type"], "ready");
     let (status, begun) = calls.post("rooms/r1/agent", &json!({})).await;
     assert_eq!((status, &begun["persona"]), (201, &"default".into()), "{begun}");
     assert_eq!(calls.post("rooms/r1/agent", &json!({})).await.0, 409, "one is enough");
     assert_eq!(calls.get("rooms/r1/agent").await["persona"], "default");
     let heard = listen(&mut ada, Duration::from_secs(6)).await;
     for sentence in GREETING {
-        let hearing = compare(by_the_command("en", sentence).sound(), heard.sound()).unwrap();
-        assert!(hearing.likeness > 0.9 && hearing.breaks().next().is_none(), "{sentence}: {hearing:?}");
+        is_whole(by_the_command("en", sentence).sound(), heard.sound(), sentence);
     }
     let gone = reqwest::Client::new().delete(format!("{}/api/rooms/r1/agent", local.base_url())).send().await.unwrap();
     assert_eq!(gone.status().as_u16(), 204);
     let mut events = events(&local.ws_url(), "r1").await;
-    let seen = events.until("participant.left").await.unwrap();
+    let seen = until_told(&mut events, "participant.left").await;
     let over = of_type(&seen, "bot.trace").find(|event| event["what"] == "over");
     assert!(over.is_some(), "{seen:?}");
     assert!(room.is_open(), "a room that was opened by somebody else stays open");
@@ -280,28 +264,18 @@ async fn a_room_is_given_an_agent_that_greets_whoever_is_there_and_leaves_when_i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_leaves_a_room_by_itself_once_the_last_of_the_others_has_gone() {
-    if !has_voice() {
-        return println!("skipped: no espeak-ng");
-    }
-    let local = Local::deaf(Config::default()).await;
+    let Some(local) = speaking().await else { return };
     let _room = local.app.open_room("").unwrap();
     let calls = Calls::at(&local.base_url());
-    let url =
-        format!("{}/api/rooms/r1/audio?encoding=linear16&sample_rate={RATE_HZ}&name=Ada&listen=true", local.ws_url());
-    let mut ada = Socket::open(&url, &[]).await.unwrap();
-    assert_eq!(ada.json().await.unwrap()["type"], "ready");
+    let ada = listener(&local).await;
     assert_eq!(calls.post("rooms/r1/agent", &json!({})).await.0, 201);
     ada.vanish();
     let mut events = events(&local.ws_url(), "r1").await;
     let mut seen: Vec<Value> = Vec::new();
-    let leaving = async {
-        // Ada, and then the agent.
-        while of_type(&seen, "participant.left").count() < 2 {
-            seen.extend(events.until("participant.left").await.unwrap());
-        }
-    };
-    let left = tokio::time::timeout(PATIENCE, leaving).await;
-    assert!(left.is_ok(), "it stays: {seen:?}");
+    // Ada, and then the agent.
+    for _ in 0..2 {
+        seen.extend(until_told(&mut events, "participant.left").await);
+    }
     let agent = of_type(&seen, "participant.joined").find(|event| event["kind"] == "agent").expect("it came");
     assert_eq!(seen.last().unwrap()["participant"], agent["participant"], "{seen:?}");
     assert!(of_type(&seen, "bot.trace").any(|event| event["what"] == "over"), "{seen:?}");
@@ -310,24 +284,17 @@ async fn an_agent_leaves_a_room_by_itself_once_the_last_of_the_others_has_gone()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn words_are_said_to_a_room_and_it_is_told_when_they_were_heard() {
-    if !has_voice() {
-        return println!("skipped: no espeak-ng");
-    }
-    let local = Local::deaf(Config::default()).await;
+    let Some(local) = speaking().await else { return };
     let _room = local.app.open_room("").unwrap();
     let calls = Calls::at(&local.base_url());
-    let url =
-        format!("{}/api/rooms/r1/audio?encoding=linear16&sample_rate={RATE_HZ}&name=Ada&listen=true", local.ws_url());
-    let mut ada = Socket::open(&url, &[]).await.unwrap();
-    assert_eq!(ada.json().await.unwrap()["type"], "ready");
+    let mut ada = listener(&local).await;
     let text = "Das Essen ist fertig.";
     let (status, begun) = calls.post("rooms/r1/say", &json!({"text": text, "language": "de"})).await;
     assert_eq!((status, &begun["say"]), (202, &"say1".into()), "{begun}");
     let heard = listen(&mut ada, Duration::from_secs(4)).await;
     let said = by_the_command("de", text);
-    let hearing = compare(said.sound(), heard.sound()).unwrap();
-    assert!(hearing.likeness > 0.9 && hearing.breaks().next().is_none(), "{hearing:?}");
-    let seen = events(&local.ws_url(), "r1").await.until("say.ended").await.unwrap();
+    is_whole(said.sound(), heard.sound(), text);
+    let seen = until_told(&mut events(&local.ws_url(), "r1").await, "say.ended").await;
     let ended = seen.last().unwrap();
     assert_eq!(ended["why"], "finished");
     // Not when it was made, but when it was heard.
@@ -358,6 +325,24 @@ async fn listening(model: &Model) -> Option<(Local, String)> {
     }
 }
 
+/// A server in this process that speaks, where there is a voice.
+async fn speaking() -> Option<Local> {
+    if !has_voice() {
+        println!("skipped: no espeak-ng");
+        return None;
+    }
+    Some(Local::deaf(Config::default()).await)
+}
+
+/// Ada, who listens in the first room.
+async fn listener(local: &Local) -> Socket {
+    let url =
+        format!("{}/api/rooms/r1/audio?encoding=linear16&sample_rate={RATE_HZ}&name=Ada&listen=true", local.ws_url());
+    let mut ada = Socket::open(&url, &[]).await.unwrap();
+    assert_eq!(ada.json().await.unwrap()["type"], "ready");
+    ada
+}
+
 /// The recorded sentence as a telephone says it, where there is a telephone and a voice.
 fn telephone_parts() -> Option<Vec<f32>> {
     if !has_voice() {
@@ -381,61 +366,18 @@ fn with_telephone(config: &str) -> kit::Options<'_> {
     kit::Options { config, telephone: Some(""), ..kit::Options::default() }
 }
 
-fn silence(seconds: f64) -> Vec<f32> {
-    vec![0.0; (seconds * f64::from(RATE_HZ)) as usize]
-}
-
-/// The room of the only call.
-async fn room_of(calls: &Calls) -> String {
-    let all = calls.get("calls").await;
-    let id = all["calls"][0]["id"].as_str().expect("there is a call").to_owned();
-    calls.until_so(&id, |call| !call["room"].is_null()).await["room"].as_str().unwrap().to_owned()
-}
-
-async fn events(ws_url: &str, room: &str) -> Socket {
-    Socket::open(&format!("{ws_url}/api/rooms/{room}/events?since=0"), &[]).await.unwrap()
-}
-
-fn of_type<'a>(events: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {
-    events.iter().filter(move |event| event["type"] == kind)
-}
-
-fn begins_with(event: &Value, text: &str) -> bool {
-    event["text"].as_str().is_some_and(|all| all.starts_with(text))
-}
-
-/// Events until a turn was heard to its end that begins with `text`.
-async fn until_spoke(events: &mut Socket, text: &str) -> Vec<Value> {
-    let mut seen: Vec<Value> = Vec::new();
-    let speaking = async {
-        while !seen.last().is_some_and(|event| begins_with(event, text)) {
-            seen.extend(events.until("bot.spoke").await.expect("the room is open"));
-        }
-    };
-    let spoke = tokio::time::timeout(PATIENCE, speaking).await;
-    assert!(spoke.is_ok(), "{text:?} was not said: {seen:?}");
-    seen
-}
-
-/// The sentences of a text that are there to their end.
-fn whole_sentences(text: &str) -> Vec<&str> {
-    text.split_inclusive('.').map(str::trim).filter(|sentence| sentence.ends_with('.')).collect()
-}
-
 /// What a leg of a room hears in so long.
 async fn listen(socket: &mut Socket, time: Duration) -> Sampled {
-    let mut samples = Vec::new();
+    let mut heard = Vec::new();
     let listening = async {
         while let Ok(said) = socket.message().await {
             if let Said::Sound(bytes) = said {
-                let sound =
-                    bytes.chunks_exact(2).map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0);
-                samples.extend(sound);
+                heard.extend(samples(&bytes));
             }
         }
     };
-    let _: Result<(), _> = tokio::time::timeout(time, listening).await;
-    Sampled { samples, rate_hz: RATE_HZ }
+    let _: Result<(), _> = timeout(time, listening).await;
+    Sampled { samples: heard, rate_hz: RATE_HZ }
 }
 
 /// Stretches of 20 ms, and whether something sounds in them.

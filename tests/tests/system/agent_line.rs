@@ -10,13 +10,13 @@ use server::config::Config;
 use tests::{
     baresip::{Baresip, Options, Sampled, pass},
     calls::Calls,
-    client::Socket,
+    client::{events, of_type, until_spoke},
     fixture,
-    listening::{Sound, compare},
+    listening::{Sound, UNLIKE, is_whole, likeness},
     llm::Model,
     scripted::Local,
     server::binary,
-    sounds,
+    sounds::{self, silence},
     spoken::by_the_command,
 };
 use tokio::{
@@ -53,10 +53,6 @@ const CALLING: &str = "This is the office calling.";
 /// The longest that an event of a conversation is waited for.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Alike from here on is the same speech; what the same voice says in other words stays far below [`UNLIKE`].
-const ALIKE: f64 = 0.9;
-const UNLIKE: f64 = 0.8;
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_is_passed_on_and_talks_with_whoever_took_it_without_the_agent() {
     let (Some(asks), Some(talks)) = (speech(SOMEBODY, 2.0), speech(SOMEBODY_ELSE, 4.0)) else { return };
@@ -69,7 +65,7 @@ async fn a_caller_is_passed_on_and_talks_with_whoever_took_it_without_the_agent(
     bob.until_printed("200 OK (harmony) [1 binding]").await;
     let mut ada = ada(&telephone, "agent", [silence(1.0), asks, silence(8.5), talks.clone()].concat()).await;
     let said_all = tokio::spawn(pass(Duration::from_secs(17)));
-    let mut events = events(&local.ws_url(), &room_of(&calls).await).await;
+    let mut events = events(&local.ws_url(), &calls.room().await).await;
     let mut seen = until_spoke(&mut events, PASSING_ON).await;
     assert!(!seen.iter().any(is_outbound), "he is called before she has heard that he will be: {seen:?}");
     bob.until("CALL_INCOMING").await;
@@ -149,7 +145,7 @@ async fn a_caller_whom_nobody_takes_is_told_so_and_answered_as_before() {
     let mut bob = bob(&telephone, RINGS, Vec::new()).await;
     bob.until_printed("200 OK (harmony) [1 binding]").await;
     let mut ada = ada(&telephone, "agent", [silence(1.0), asks.clone(), silence(12.5), asks].concat()).await;
-    let mut events = events(&local.ws_url(), &room_of(&calls).await).await;
+    let mut events = events(&local.ws_url(), &calls.room().await).await;
     bob.until("CALL_INCOMING").await;
     bob.hang_up().await;
     let mut seen = until_spoke(&mut events, "I am sorry, nobody can be reached there.").await;
@@ -198,7 +194,7 @@ async fn somebody_whom_an_agent_calls_is_greeted_by_the_persona_that_was_named_a
     let (status, call) = calls.post("calls", &json!({"to": to, "agent": "office"})).await;
     assert_eq!((status, &call["direction"]), (201, &json!("outbound")), "{call}");
     bob.until("CALL_ESTABLISHED").await;
-    let mut events = events(&local.ws_url(), &room_of(&calls).await).await;
+    let mut events = events(&local.ws_url(), &calls.room().await).await;
     let mut seen = until_spoke(&mut events, ANSWER).await;
     pass(Duration::from_secs(1)).await;
     bob.hang_up().await;
@@ -233,7 +229,7 @@ async fn a_number_reaches_the_persona_that_it_names_and_a_colleague_of_it_goes_o
     let Some((local, telephone)) = office(&model, &personas, numbers).await else { return };
     let calls = Calls::at(&local.base_url());
     let mut ada = ada(&telephone, "front", [silence(4.5), asks].concat()).await;
-    let mut events = events(&local.ws_url(), &room_of(&calls).await).await;
+    let mut events = events(&local.ws_url(), &calls.room().await).await;
     let seen = until_spoke(&mut events, workshop).await;
     pass(Duration::from_secs(1)).await;
     ada.hang_up().await;
@@ -269,7 +265,7 @@ async fn keys_that_an_agent_presses_reach_the_far_end_and_cost_none_of_its_words
     let (status, call) = calls.post("calls", &json!({"to": to, "agent": true})).await;
     assert_eq!(status, 201, "{call}");
     bob.until("CALL_ESTABLISHED").await;
-    let mut events = events(&local.ws_url(), &room_of(&calls).await).await;
+    let mut events = events(&local.ws_url(), &calls.room().await).await;
     for key in keys.chars() {
         assert_eq!(bob.until("CALL_DTMF_START").await["param"], key.to_string());
     }
@@ -375,25 +371,6 @@ async fn ada(telephone: &str, number: &str, says: Vec<f32>) -> Baresip {
     ada
 }
 
-fn silence(seconds: f64) -> Vec<f32> {
-    vec![0.0; (seconds * f64::from(RATE_HZ)) as usize]
-}
-
-/// The room of the only call.
-async fn room_of(calls: &Calls) -> String {
-    let all = calls.get("calls").await;
-    let id = all["calls"][0]["id"].as_str().expect("there is a call").to_owned();
-    calls.until_so(&id, |call| !call["room"].is_null()).await["room"].as_str().unwrap().to_owned()
-}
-
-async fn events(ws_url: &str, room: &str) -> Socket {
-    Socket::open(&format!("{ws_url}/api/rooms/{room}/events?since=0"), &[]).await.unwrap()
-}
-
-fn of_type<'a>(events: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {
-    events.iter().filter(move |event| event["type"] == kind)
-}
-
 /// Whether it tells of a call that the server made.
 fn is_outbound(event: &Value) -> bool {
     event["direction"] == "outbound"
@@ -404,34 +381,9 @@ fn is_of_an_agent(event: &Value) -> bool {
     event["type"].as_str().is_some_and(|kind| kind.starts_with("bot.") || kind == "turn.ended")
 }
 
-/// Events until a turn was heard to its end that begins with `text`.
-async fn until_spoke(events: &mut Socket, text: &str) -> Vec<Value> {
-    let begins_so = |event: &Value| event["text"].as_str().is_some_and(|all| all.starts_with(text));
-    let mut seen: Vec<Value> = Vec::new();
-    let speaking = async {
-        while !seen.last().is_some_and(begins_so) {
-            seen.extend(events.until("bot.spoke").await.expect("the room is open"));
-        }
-    };
-    let spoke = timeout(PATIENCE, speaking).await;
-    assert!(spoke.is_ok(), "{text:?} was not said: {seen:?}");
-    seen
-}
-
 /// That the voice is heard to say all of this; when its end is heard, in seconds.
 fn hears(heard: &Sampled, text: &str) -> f64 {
     is_whole(by_the_command("en", text).sound(), heard.sound(), text)
-}
-
-/// That what was said is heard without a hole; when its end is heard, in seconds.
-fn is_whole(said: Sound<'_>, heard: Sound<'_>, what: &str) -> f64 {
-    let hearing = compare(said, heard).unwrap_or_else(|not| panic!("{what:?} was not heard: {not:?}"));
-    assert!(hearing.likeness > ALIKE && hearing.breaks().next().is_none(), "{what:?}: {hearing:?}");
-    hearing.delay_ms / 1_000.0 + said.samples.len() as f64 / f64::from(said.rate_hz)
-}
-
-fn likeness(said: Sound<'_>, heard: Sound<'_>) -> f64 {
-    compare(said, heard).map_or_else(|not| not.likeness, |hearing| hearing.likeness)
 }
 
 fn raw(samples: &[f32]) -> Sound<'_> {

@@ -17,6 +17,7 @@ use tests::{
     server::{self, Server},
     wire::{Ask, Heard, Line, PATIENCE, SDP, Wire, tag_of},
 };
+use tokio::time::timeout;
 
 /// The home of those who may misdial as often as they like.
 const TRUSTED: &str = "trusted = [\"127.0.0.0/24\"]";
@@ -27,6 +28,10 @@ const USERS: &str = "[rtp]\ntimeout_s = 0\n[[sip.users]]\nname = \"ada\"\npasswo
 
 /// How long silence is listened to before it counts.
 const SILENCE: Duration = Duration::from_millis(400);
+
+/// A telephone that asks in a flood is heard after so long, and told to come back so often.
+const KEPT_OUT_MAX: Duration = Duration::from_secs(5);
+const REFUSALS_MAX: usize = 5;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mutated_messages_change_nothing_and_cost_nothing() {
@@ -344,17 +349,24 @@ async fn a_flood_of_questions_for_nonces_takes_no_memory_and_keeps_nobody_out() 
     before.is_all(&server).await;
 }
 
-/// What a telephone does that is told to come back: asks again, shortly.
+/// What a telephone does that is told to come back: asks again, shortly, and not often.
 async fn ask_again_when_full(wire: &Wire, ask: impl Fn() -> Ask) -> Response {
-    let mut looks = tokio::time::interval(Duration::from_millis(100));
-    for _ in 0..50 {
-        looks.tick().await;
-        let response = wire.ask(&ask()).await;
-        if response.status != 503 {
-            return response;
+    let mut refusals = 0;
+    let asking = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            looks.tick().await;
+            let response = wire.ask(&ask()).await;
+            if response.status != 503 {
+                return response;
+            }
+            assert!(response.headers.first("Retry-After").is_some(), "it is not told when to come back: {response:?}");
+            refusals += 1;
+            assert!(refusals <= REFUSALS_MAX, "refused {refusals} times: {response:?}");
         }
-    }
-    panic!("a telephone was kept out for five seconds");
+    };
+    let answer = timeout(KEPT_OUT_MAX, asking).await;
+    answer.unwrap_or_else(|_| panic!("a telephone was kept out for {KEPT_OUT_MAX:?}, and refused {refusals} times"))
 }
 
 fn start(telephone: &str) -> (Server, Calls) {

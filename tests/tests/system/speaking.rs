@@ -18,12 +18,12 @@ use media::{decode::file::Decoder, dsp::level::rms_dbfs};
 use serde_json::{Value, json};
 use tests::{
     baresip::Sampled,
-    client::{Said, Socket},
+    client::{Said, Socket, samples},
     clients,
-    listening::{Sound, compare},
+    listening::{ALIKE, Sound, UNLIKE, compare, likeness},
     scripted::Local,
     server,
-    spoken::by_the_command,
+    spoken::{by_a_woman, by_the_command},
 };
 use tts::{espeak::Espeak, voice::Voice as _};
 
@@ -67,10 +67,6 @@ fn decoded(bytes: Vec<u8>) -> (Vec<f32>, u32) {
     (samples, rate_hz)
 }
 
-fn linear16(bytes: &[u8]) -> Vec<f32> {
-    bytes.as_chunks::<2>().0.iter().map(|pair| f32::from(i16::from_le_bytes(*pair)) / 32_768.0).collect()
-}
-
 /// A sentence of two seconds sounds like one.
 fn assert_speech(samples: &[f32], rate_hz: u32, what: &str) {
     let seconds = samples.len() as f32 / rate_hz as f32;
@@ -83,7 +79,7 @@ fn assert_speech(samples: &[f32], rate_hz: u32, what: &str) {
 fn assert_says(said: &Sampled, samples: &[f32], rate_hz: u32, what: &str) {
     assert_speech(samples, rate_hz, what);
     let hearing = compare(said.sound(), Sound { samples, rate_hz });
-    assert!(hearing.as_ref().is_ok_and(|hearing| hearing.likeness > 0.9), "{what}: {hearing:?}");
+    assert!(hearing.as_ref().is_ok_and(|hearing| hearing.likeness > ALIKE), "{what}: {hearing:?}");
 }
 
 #[tokio::test]
@@ -110,11 +106,11 @@ async fn openais_speech_comes_in_every_format_that_is_made_here() {
     }
     let (status, kind, bytes) = ask("opus").await;
     assert_eq!((status, kind.as_str()), (200, "audio/ogg; codecs=opus"));
-    let (samples, rate_hz) = decoded(bytes);
-    assert_says(&said, &samples, rate_hz, "opus");
+    let (opus, rate_hz) = decoded(bytes);
+    assert_says(&said, &opus, rate_hz, "opus");
     let (status, kind, bytes) = ask("pcm").await;
     assert_eq!((status, kind.as_str()), (200, "audio/pcm"));
-    assert_says(&said, &linear16(&bytes), 24_000, "pcm");
+    assert_says(&said, &samples(&bytes), 24_000, "pcm");
 
     let body = json!({"model": "tts-1", "voice": "onyx", "input": TEXT, "response_format": "pcm",
         "stream_format": "sse"});
@@ -191,12 +187,12 @@ async fn deepgrams_speech_is_a_file_that_says_what_it_is() {
 }
 
 /// Sound until a message of this kind, and that message.
-async fn until(socket: &mut Socket, kind: &str) -> (usize, Value) {
-    let mut bytes = 0;
+async fn until(socket: &mut Socket, kind: &str) -> (Vec<f32>, Value) {
+    let mut heard = Vec::new();
     loop {
         match socket.message().await.expect("it is open") {
-            Said::Sound(sound) => bytes += sound.len(),
-            Said::Json(message) if message["type"] == kind => return (bytes, message),
+            Said::Sound(bytes) => heard.extend(samples(&bytes)),
+            Said::Json(message) if message["type"] == kind => return (heard, message),
             Said::Json(message) => panic!("{message} before {kind}"),
         }
     }
@@ -209,6 +205,8 @@ async fn a_socket_speaks_what_is_written_and_says_when_it_has() {
     }
     let local = Local::deaf(Config::default()).await;
     let url = format!("{}/v1/speak?encoding=linear16&sample_rate=16000&model=aura-2-thalia-en", local.ws_url());
+    let likeness =
+        |text: &str, heard: &[f32]| likeness(by_a_woman("en", text).sound(), Sound { samples: heard, rate_hz: 16_000 });
     let mut socket = Socket::open(&url, &[]).await.unwrap();
     let (_, metadata) = until(&mut socket, "Metadata").await;
     assert_eq!(metadata["model_name"], "aura-2-thalia-en");
@@ -216,13 +214,17 @@ async fn a_socket_speaks_what_is_written_and_says_when_it_has() {
         socket.text(&json!({"type": "Speak", "text": token}).to_string()).await;
     }
     socket.text(r#"{"type":"Flush"}"#).await;
-    let (bytes, flushed) = until(&mut socket, "Flushed").await;
+    let (heard, flushed) = until(&mut socket, "Flushed").await;
     assert_eq!(flushed["sequence_id"], 0);
-    assert!((32_000..160_000).contains(&bytes), "{bytes} bytes");
+    for sentence in ["Hello there.", "How are you?"] {
+        let alike = likeness(sentence, &heard);
+        assert!(alike > ALIKE, "{sentence:?} was not heard: {alike}");
+    }
 
     // What is cleared is not heard to its end, and what comes after it is heard.
-    let long = "This is a long sentence that nobody will hear to its end. ".repeat(20);
-    socket.text(&json!({"type": "Speak", "text": long}).to_string()).await;
+    let long = "This is a long sentence that nobody will hear to its end.";
+    let often = [long; 20].join(" ");
+    socket.text(&json!({"type": "Speak", "text": often}).to_string()).await;
     socket.text(r#"{"type":"Flush"}"#).await;
     socket.text(r#"{"type":"Clear"}"#).await;
     let cleared = loop {
@@ -234,26 +236,32 @@ async fn a_socket_speaks_what_is_written_and_says_when_it_has() {
         }
     };
     assert_eq!(cleared["sequence_id"], 2);
-    socket.text(&json!({"type": "Speak", "text": "Bye."}).to_string()).await;
+    let after = "Good bye to all of you.";
+    socket.text(&json!({"type": "Speak", "text": after}).to_string()).await;
     socket.text(r#"{"type":"Flush"}"#).await;
-    let (bytes, flushed) = until(&mut socket, "Flushed").await;
+    let (heard, flushed) = until(&mut socket, "Flushed").await;
     assert_eq!(flushed["sequence_id"], 3);
-    assert!((8_000..64_000).contains(&bytes), "one word, and nothing of the long sentence: {bytes} bytes");
+    assert!(heard.len() < 2 * 16_000, "a short sentence, and nothing of the long one: {} samples", heard.len());
+    let (alike, cleared) = (likeness(after, &heard), likeness(long, &heard));
+    assert!(alike > ALIKE, "{after:?} was not heard: {alike}");
+    assert!(cleared < UNLIKE, "{long:?} was heard: {cleared}");
 
     socket.text(r#"{"type":"Sing"}"#).await;
     let (_, warning) = until(&mut socket, "Warning").await;
     assert_eq!(warning["code"], "UNREADABLE_MESSAGE");
-    socket.text(&json!({"type": "Speak", "text": "Good"}).to_string()).await;
+    let last = "Nobody has to wait for me any longer";
+    socket.text(&json!({"type": "Speak", "text": last}).to_string()).await;
     socket.text(r#"{"type":"Close"}"#).await;
-    let mut bytes = 0;
+    let mut heard = Vec::new();
     let closed = loop {
         match socket.message().await {
-            Ok(Said::Sound(sound)) => bytes += sound.len(),
+            Ok(Said::Sound(bytes)) => heard.extend(samples(&bytes)),
             Ok(Said::Json(message)) => panic!("{message}"),
             Err(closed) => break closed,
         }
     };
-    assert!(bytes > 8_000, "what was written is said before the end");
+    let alike = likeness(last, &heard);
+    assert!(alike > ALIKE, "what was written is not said before the end: {alike}");
     assert_eq!(closed.code, Some(1_000));
 }
 
@@ -276,14 +284,19 @@ fn is_whole(bytes: &[u8]) -> bool {
     bytes.len() >= end + 4 + length.unwrap_or(0)
 }
 
-/// A provider of OpenAI's interface that speaks half a second, or fails.
+/// What a provider says, whatever it is to say: half a second of a saw's teeth, in samples of 16 bits at 24 kHz.
+fn sawtooth() -> impl Iterator<Item = i16> {
+    (0..12_000).map(|n| n % 100 * 100)
+}
+
+/// A provider of OpenAI's interface that says [`sawtooth`], or fails.
 fn provider(works: Arc<AtomicBool>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for mut stream in listener.incoming().filter_map(Result::ok) {
             read_question(&mut stream);
-            let sound: Vec<u8> = (0..12_000).flat_map(|n| ((n % 100 * 100) as i16).to_le_bytes()).collect();
+            let sound: Vec<u8> = sawtooth().flat_map(i16::to_le_bytes).collect();
             let head = match works.load(Ordering::Relaxed) {
                 true => format!("200 OK\r\ncontent-type: audio/pcm\r\ncontent-length: {}", sound.len()),
                 false => "500 Oh\r\ncontent-length: 0".to_owned(),
@@ -314,15 +327,22 @@ async fn a_configured_voice_speaks_its_language_and_ours_stands_behind_it() {
     let ask = |input: &str| {
         post(url.clone(), json!({"model": "x", "voice": "alloy", "input": input, "response_format": "pcm"}))
     };
-    // Half a second of the provider, and the pause after the last sentence.
+    // What the provider says, and the pause after the last sentence.
     let (status, _, bytes) = ask("Guten Tag").await;
     assert_eq!((status, bytes.len()), (200, 2 * (12_000 + 3_600)));
-    let (status, _, bytes) = ask("Hello there, how are you?").await;
-    assert!(status == 200 && bytes.len() != 2 * (12_000 + 3_600), "English is spoken here");
-    works.store(false, Ordering::Relaxed);
-    let (status, _, bytes) = ask("Guten Tag, wie kann ich Ihnen helfen?").await;
+    let mut expected: Vec<f32> = sawtooth().map(|sample| f32::from(sample) / 32_768.0).collect();
+    expected.resize(12_000 + 3_600, 0.0);
+    let pairs = samples(&bytes).into_iter().zip(expected);
+    let wrong = pairs.enumerate().find(|(_, (heard, said))| (heard - said).abs() > 0.001);
+    assert!(wrong.is_none(), "not what the provider said: {wrong:?}");
+    let english = "Hello there, how are you?";
+    let (status, _, bytes) = ask(english).await;
     assert_eq!(status, 200);
-    assert_speech(&linear16(&bytes), 24_000, "the voice behind it");
+    assert_says(&by_a_woman("en", english), &samples(&bytes), 24_000, "English is spoken here");
+    works.store(false, Ordering::Relaxed);
+    let (status, _, bytes) = ask(TEXT).await;
+    assert_eq!(status, 200);
+    assert_says(&by_a_woman("de", TEXT), &samples(&bytes), 24_000, "the voice behind it");
 }
 
 #[test]
@@ -332,22 +352,27 @@ fn the_unmodified_sdks_hear_speech() {
     }
     let config = format!("[auth]\nkeys = [\"{KEY}\"]");
     let server = server::Server::start(server::Options { config: &config, ..server::Options::default() }).unwrap();
+    let heard = |report: &Value, what: &str| {
+        let text = report[what].as_str().unwrap_or_else(|| panic!("no sound of {what}"));
+        BASE64_STANDARD.decode(text).unwrap()
+    };
     if let Some(report) = clients::python("openai_client.py", &[&server.base_url(), KEY, "speech", "-"]) {
-        for format in ["wav", "pcm", "opus", "flac"] {
-            assert!(report[format].as_u64() > Some(2_000), "{format}: {report}");
+        let said = by_a_woman("en", "Hello, how can I help you?");
+        for format in ["wav", "opus", "flac"] {
+            let (samples, rate_hz) = decoded(heard(&report, format));
+            assert_says(&said, &samples, rate_hz, format);
         }
-        assert_eq!(report["streamed"], report["pcm"], "{report}");
-        assert_eq!(report["refused"], json!(["BadRequestError", 400, "response_format"]), "{report}");
+        let (pcm, streamed) = (heard(&report, "pcm"), heard(&report, "streamed"));
+        assert_says(&said, &samples(&pcm), 24_000, "pcm");
+        assert!(pcm == streamed, "the same as it comes: {} bytes, and {} at once", streamed.len(), pcm.len());
+        assert_eq!(report["refused"], json!(["BadRequestError", 400, "response_format"]));
     }
     if let Some(report) = clients::python("deepgram_client.py", &[&server.base_url(), KEY, "speak"]) {
-        assert!(report["rest"].as_u64() > Some(20_000), "{report}");
-        let kinds = report["kinds"].as_array().unwrap();
-        assert_eq!(
-            (kinds.first(), kinds.last()),
-            (Some(&json!("SpeakV1Metadata")), Some(&json!("SpeakV1Flushed"))),
-            "{report}"
-        );
-        assert!(report["live"].as_u64() > Some(20_000), "{report}");
-        assert_eq!(report["refused"], json!(["BadRequestError", 400]), "{report}");
+        let text = "Hello, how can I help you today?";
+        let (whole, rate_hz) = decoded(heard(&report, "rest"));
+        assert_says(&by_a_woman("en", text), &whole, rate_hz, "at once");
+        assert_says(&by_the_command("en", text), &samples(&heard(&report, "live")), 24_000, "over a socket");
+        assert_eq!(report["kinds"], json!(["SpeakV1Metadata", "SpeakV1Flushed"]));
+        assert_eq!(report["refused"], json!(["BadRequestError", 400]));
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     espeak::name_of,
     utterance::Emphasis,
     voice::{How, Sentence, VoiceId, Word},
+    xml::escape,
 };
 
 /// The sentence with its marks, on one line.
@@ -51,26 +52,13 @@ fn run(words: &[Word], voice: VoiceId, text: &mut String) {
         if at > 0 {
             text.push(' ');
         }
-        escape(&word.spoken, text);
+        escape(&word.spoken.replace(['[', ']'], " "), text);
     }
     if !is_plain {
         text.push_str("</prosody>");
     }
     if language.is_some() {
         text.push_str("</voice>");
-    }
-}
-
-fn escape(spoken: &str, text: &mut String) {
-    for c in spoken.chars() {
-        match c {
-            '&' => text.push_str("&amp;"),
-            '<' => text.push_str("&lt;"),
-            '>' => text.push_str("&gt;"),
-            '[' | ']' => text.push(' '),
-            c if c.is_control() => text.push(' '),
-            c => text.push(c),
-        }
     }
 }
 

@@ -19,11 +19,14 @@ use url::Url;
 
 use self::message::{Answer, Bad, Fault, Follower};
 use super::{
-    Key, Net, RATE_HZ, Trouble,
+    Net, RATE_HZ, Trouble,
     net::{Pace, one_line, until},
     sound::Sound,
 };
-use crate::voice::{Error, Info, Made, Sentence, Voice};
+use crate::{
+    secret::Secret,
+    voice::{Error, Info, Made, Sentence, Voice},
+};
 
 /// Who it is, in errors.
 const PROVIDER: &str = "ElevenLabs";
@@ -34,7 +37,7 @@ pub struct Settings {
     /// The base of the interface: `https://api.elevenlabs.io`.
     pub url: String,
     /// The key.
-    pub key: Key,
+    pub key: Secret,
     /// The name that the voice has for programs.
     pub voice: String,
     /// Such as `eleven_flash_v2_5`.
@@ -156,7 +159,7 @@ fn request(settings: &Settings) -> Result<(Url, Request), Error> {
         .append_pair("sync_alignment", "true");
     let mut request = url.as_str().into_client_request().map_err(|_| wrong("its URL is none"))?;
     let mut key =
-        HeaderValue::from_str(settings.key.secret()).map_err(|_| wrong("the key cannot stand in a header"))?;
+        HeaderValue::from_str(settings.key.reveal()).map_err(|_| wrong("the key cannot stand in a header"))?;
     key.set_sensitive(true);
     request.headers_mut().insert(HeaderName::from_static("xi-api-key"), key);
     Ok((url, request))
@@ -170,7 +173,7 @@ mod tests {
     fn the_socket_is_where_the_reference_says() {
         let settings = Settings {
             url: "https://api.elevenlabs.io/".to_owned(),
-            key: Key::new("secret"),
+            key: Secret::new("secret"),
             voice: "a/b".to_owned(),
             model: "eleven_flash_v2_5".to_owned(),
         };
@@ -183,6 +186,6 @@ mod tests {
         assert_eq!(request.headers()["xi-api-key"], "secret");
         assert!(!format!("{settings:?} {:?}", request.headers()).contains("secret"));
         assert!(super::request(&Settings { voice: String::new(), ..settings.clone() }).is_err());
-        assert!(super::request(&Settings { key: Key::new("a\nb"), ..settings }).is_err());
+        assert!(super::request(&Settings { key: Secret::new("a\nb"), ..settings }).is_err());
     }
 }

@@ -1,9 +1,9 @@
 //! The shell of the voices across the network: connections, waiting, and when to give up.
 //!
-//! Whoever speaks blocks its `tts-N` thread here; one thread more, `tts-net`, keeps the connections between
-//! sentences, so that a second sentence needs no new handshake. Every wait ends: with what was waited for, at a limit,
-//! or within 50 ms of `stop`. Certificates are the system's, the arithmetic is ring's. Redirects are not followed: a
-//! key is for whom it was configured.
+//! Whoever speaks blocks its `tts-N` thread here; one thread more, `tts-net`, keeps the connections of those who are
+//! asked by `POST` between sentences, so that a second sentence needs no new handshake; a WebSocket is opened anew for
+//! each. Every wait ends: with what was waited for, at a limit, or within 50 ms of `stop`. Certificates are the
+//! system's, the arithmetic is ring's. Redirects are not followed: a key is for whom it was configured.
 
 use std::{
     pin::pin,
@@ -29,7 +29,7 @@ use tokio_tungstenite::{
 use url::Url;
 
 use super::{Limits, RATE_HZ, Trouble, sound::Sound};
-use crate::voice::Error;
+use crate::voice::{Error, Made, Sentence};
 
 /// How often it is looked whether to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -102,15 +102,24 @@ impl Net {
         self.0.runtime.as_ref().expect("it is there until it is dropped").block_on(work)
     }
 
-    /// Sends a request and lets `sound` hear the answer as it comes.
-    pub(super) fn post(
+    /// Speaks a sentence by a request whose answer is its sound; one that has nothing to say is not sent.
+    pub(super) fn say(
         &self,
         provider: &'static str,
-        request: reqwest::Request,
+        request: reqwest::RequestBuilder,
+        sentence: &Sentence,
         stop: &AtomicBool,
-        sound: &mut Sound<'_>,
+        made: &mut dyn FnMut(Made<'_>),
     ) -> Result<(), Error> {
-        self.block_on(self.exchange(provider, request, stop, sound))
+        sentence.check()?;
+        if super::is_silent(sentence) {
+            return Ok(());
+        }
+        let wrong = |_| Trouble::Settings { provider, why: "the key cannot stand in a header".to_owned() };
+        let request = request.build().map_err(wrong)?;
+        let mut sound = Sound::new(provider, sentence, made);
+        self.block_on(self.exchange(provider, request, stop, &mut sound))?;
+        sound.finish()
     }
 
     async fn exchange(

@@ -9,8 +9,11 @@ use std::sync::atomic::AtomicBool;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::{Key, Net, RATE_HZ, Trouble, sound::Sound};
-use crate::voice::{Error, Info, Made, Sentence, Voice};
+use super::{Net, RATE_HZ};
+use crate::{
+    secret::Secret,
+    voice::{Error, Info, Made, Sentence, Voice},
+};
 
 /// Who it is, in errors.
 const PROVIDER: &str = "the OpenAI-compatible voice";
@@ -21,7 +24,7 @@ pub struct Settings {
     /// The base of the interface, such as `https://api.openai.com/v1`.
     pub url: String,
     /// The key; servers of one's own mostly need none.
-    pub key: Key,
+    pub key: Secret,
     /// Such as `gpt-4o-mini-tts`.
     pub model: String,
     /// Such as `marin`.
@@ -41,18 +44,16 @@ impl OpenAi {
     /// The voice that `settings` describe.
     ///
     /// # Errors
-    /// [`Trouble::Settings`].
+    /// [`Trouble::Settings`](super::Trouble::Settings).
     pub fn new(settings: Settings, net: Net) -> Result<Self, Error> {
         address(&settings)?;
         Ok(Self { info: Info { engine: "openai", rate_hz: RATE_HZ }, settings, net })
     }
 
-    fn request(&self, sentence: &Sentence) -> Result<reqwest::Request, Error> {
-        let mut request = self.net.http().post(address(&self.settings)?).json(&body(&self.settings, sentence));
-        if !self.settings.key.is_empty() {
-            request = request.bearer_auth(self.settings.key.secret());
-        }
-        request.build().map_err(|_| settings_error("the key cannot stand in a header"))
+    fn request(&self, sentence: &Sentence) -> Result<reqwest::RequestBuilder, Error> {
+        let request = self.net.http().post(address(&self.settings)?).json(&body(&self.settings, sentence));
+        let key = &self.settings.key;
+        Ok(if key.is_empty() { request } else { request.bearer_auth(key.reveal()) })
     }
 }
 
@@ -67,14 +68,7 @@ impl Voice for OpenAi {
     }
 
     fn speak(&self, sentence: &Sentence, stop: &AtomicBool, made: &mut dyn FnMut(Made<'_>)) -> Result<(), Error> {
-        sentence.check()?;
-        if super::is_silent(sentence) {
-            return Ok(());
-        }
-        let request = self.request(sentence)?;
-        let mut sound = Sound::new(PROVIDER, sentence, made);
-        self.net.post(PROVIDER, request, stop, &mut sound)?;
-        sound.finish()
+        self.net.say(PROVIDER, self.request(sentence)?, sentence, stop, made)
     }
 }
 
@@ -102,10 +96,6 @@ fn body(settings: &Settings, sentence: &Sentence) -> Value {
     Value::Object(body)
 }
 
-fn settings_error(why: &str) -> Error {
-    Trouble::Settings { provider: PROVIDER, why: why.to_owned() }.into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,7 +107,7 @@ mod tests {
     fn settings() -> Settings {
         Settings {
             url: "https://api.openai.com/v1/".to_owned(),
-            key: Key::new(" sk-secret\n"),
+            key: Secret::new(" sk-secret\n"),
             model: "gpt-4o-mini-tts".to_owned(),
             voice: "marin".to_owned(),
             instructions: None,

@@ -104,6 +104,7 @@ impl House {
                 connect(script.unwrap_or_default(), Connection::new(&open)).boxed()
             },
             role,
+            preferred: None,
             request: Request { max_tokens: 500, ..Request::default() },
             purse: purse.clone(),
             asked_at: Instant::now(),

@@ -153,7 +153,7 @@ fn asked(providers: Vec<Provider>, patience: Patience) -> Answer {
         max_tokens: 50,
         ..Request::default()
     };
-    Models::new(providers, patience).unwrap().ask(Role::Primary, request, &Purse::unlimited())
+    Models::new(providers, patience).unwrap().ask(Role::Primary, None, request, &Purse::unlimited())
 }
 
 async fn whole(mut answer: Answer) -> (Vec<Delta>, Option<Trouble>) {
@@ -360,7 +360,7 @@ async fn the_next_provider_answers_for_the_first() {
     let models = Models::new(vec![broken.provider(Kind::Compatible), second], CALM).unwrap();
     for _ in 0..4 {
         let request = Request { max_tokens: 5, ..Request::default() };
-        let answer = models.ask(Role::Primary, request, &Purse::unlimited());
+        let answer = models.ask(Role::Primary, None, request, &Purse::unlimited());
         assert_eq!(whole(answer).await.0[0], text("Hello"));
     }
     assert_eq!(broken.heard().len(), 3, "then it is left alone");
@@ -375,7 +375,7 @@ async fn settings_are_checked_before_anything_is_asked() {
     assert_eq!(name, "one");
     let none = Models::new(Vec::new(), CALM).unwrap();
     assert!(none.is_empty());
-    let answer = none.ask(Role::Fast, Request::default(), &Purse::unlimited());
+    let answer = none.ask(Role::Fast, None, Request::default(), &Purse::unlimited());
     assert_eq!(whole(answer).await, (vec![], Some(Trouble::NoModel)));
     let mut keyed = one();
     keyed.api_key = Some(Secret::new("sk-hush"));
@@ -402,7 +402,7 @@ async fn a_connection_is_kept_for_the_next_turn() {
     let models = Models::new(vec![provider], CALM).unwrap();
     for _ in 0..2 {
         let request = Request { max_tokens: 5, ..Request::default() };
-        assert_eq!(whole(models.ask(Role::Primary, request, &Purse::unlimited())).await.0[0], text("Hello"));
+        assert_eq!(whole(models.ask(Role::Primary, None, request, &Purse::unlimited())).await.0[0], text("Hello"));
         // The rest of the body is read by a task of its own.
         for _ in 0..100 {
             tokio::task::yield_now().await;

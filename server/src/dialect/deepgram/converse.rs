@@ -260,7 +260,6 @@ async fn enter(
         story: Story::new(agent, caller, keeps_history),
         persona,
         functions,
-        keeps_history,
         asked: BTreeMap::new(),
     };
     Ok((conversation, microphone, warnings))

@@ -289,12 +289,17 @@ fn language(pairs: &Pairs<'_>, detect: bool, engine: &Info) -> Result<Option<Str
     if wish.eq_ignore_ascii_case("multi") {
         return Ok(None);
     }
+    known_language("language", wish, engine).map(Some)
+}
+
+/// The code of a language that the engine knows.
+pub(super) fn known_language(parameter: &'static str, wish: &str, engine: &Info) -> Result<String, BadQuery> {
     let base = wish.split(['-', '_']).next().unwrap_or(wish).to_ascii_lowercase();
     if engine.languages.contains(&base) {
-        return Ok(Some(base));
+        return Ok(base);
     }
     let known = engine.languages.join(", ");
-    Err(bad("language", format!("{} does not know {wish:.20?}; it knows {known:.200}", engine.model)))
+    Err(bad(parameter, format!("{} does not know {wish:.20?}; it knows {known:.200}", engine.model)))
 }
 
 fn diarize(pairs: &Pairs<'_>, door: Door, multichannel: bool, warnings: &mut Vec<Warning>) -> Result<bool, BadQuery> {

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{query::Audio, refusal::Refusal};
-use crate::transcribe::Source;
+use crate::{encode::wav_header, transcribe::Source};
 
 /// What arrived.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ pub async fn spool<E>(
     }
     if let Audio::Raw { encoding, rate_hz, channels } = audio {
         file.rewind().await.map_err(no_room)?;
-        file.write_all(&wav_header(encoding, rate_hz, channels, total)).await.map_err(no_room)?;
+        file.write_all(&wav_header(encoding, rate_hz, channels, Some(total))).await.map_err(no_room)?;
     }
     file.flush().await.map_err(no_room)?;
     Ok(Spooled { source: Source::File(file.into_std().await), sha256: hex(&hash.finalize()) })
@@ -108,32 +108,6 @@ fn no_room(error: io::Error) -> Refusal {
 }
 
 const HEADER_BYTES: usize = 44;
-
-/// A canonical WAV header. Lengths that do not fit its 32 bits are written as unknown, which means to the end.
-fn wav_header(encoding: Encoding, rate_hz: u32, channels: u16, data_bytes: u64) -> Vec<u8> {
-    let (tag, sample_bytes): (u16, u16) = match encoding {
-        Encoding::Linear16 => (1, 2),
-        Encoding::Linear32 => (3, 4),
-        Encoding::ALaw => (6, 1),
-        Encoding::MuLaw | Encoding::Opus => (7, 1),
-    };
-    let block_bytes = sample_bytes * channels;
-    let data_bytes = u32::try_from(data_bytes).ok().filter(|bytes| bytes.checked_add(36).is_some());
-    let mut header = Vec::with_capacity(HEADER_BYTES);
-    header.extend_from_slice(b"RIFF");
-    header.extend_from_slice(&data_bytes.map_or(u32::MAX, |bytes| bytes + 36).to_le_bytes());
-    header.extend_from_slice(b"WAVEfmt ");
-    header.extend_from_slice(&16_u32.to_le_bytes());
-    header.extend_from_slice(&tag.to_le_bytes());
-    header.extend_from_slice(&channels.to_le_bytes());
-    header.extend_from_slice(&rate_hz.to_le_bytes());
-    header.extend_from_slice(&(rate_hz * u32::from(block_bytes)).to_le_bytes());
-    header.extend_from_slice(&block_bytes.to_le_bytes());
-    header.extend_from_slice(&(sample_bytes * 8).to_le_bytes());
-    header.extend_from_slice(b"data");
-    header.extend_from_slice(&data_bytes.unwrap_or(u32::MAX).to_le_bytes());
-    header
-}
 
 #[cfg(test)]
 mod tests {
@@ -177,7 +151,7 @@ mod tests {
             [(Encoding::Linear16, 2), (Encoding::Linear32, 4), (Encoding::MuLaw, 1), (Encoding::ALaw, 1)]
         {
             let data = vec![0; 800 * sample_bytes * 2];
-            let mut wav = wav_header(encoding, 8_000, 2, data.len() as u64);
+            let mut wav = wav_header(encoding, 8_000, 2, Some(data.len() as u64));
             assert_eq!(wav.len(), HEADER_BYTES);
             wav.extend_from_slice(&data);
             let mut decoder = media::decode::file::Decoder::open(Cursor::new(wav)).unwrap();

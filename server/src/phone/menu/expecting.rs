@@ -49,7 +49,7 @@ impl Expecting {
 
 /// What a recognizer that knows `known` is told of a language (`de-DE`) and of words that are likely to come; the language
 /// is none where it knows another only.
-pub(super) fn hints(known: &[String], language: Option<&str>, terms: &[String]) -> Hints {
+pub(in crate::phone) fn hints(known: &[String], language: Option<&str>, terms: &[String]) -> Hints {
     let code = language.map(|language| language.split(['-', '_']).next().unwrap_or_default().to_lowercase());
     let language = code.filter(|code| known.contains(code));
     // Class tokens of the vendor's name no words.

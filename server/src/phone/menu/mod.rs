@@ -51,6 +51,7 @@ pub(crate) use self::{
 };
 use self::{ears::Ears, expecting::Expecting, fetch::Desk, legs::Legs, records::Records, taps::Taps};
 pub(super) use self::{
+    expecting::hints,
     speech::speak,
     voice::{Heard, Voice, ringing, tone},
 };
@@ -512,7 +513,7 @@ impl Menu {
     fn hints(&self, language: Option<&str>, terms: &[String]) -> Hints {
         let Ok(ears) = self.app.ears() else { return Hints::default() };
         let (model, known) = (&ears.info().model, &ears.info().languages);
-        let hints = expecting::hints(known, language, terms);
+        let hints = hints(known, language, terms);
         if let (Some(language), None) = (language, &hints.language) {
             tracing::warn!(call = %self.phone.sid(), language, model, "the recognizer does not know a menu's language");
         }

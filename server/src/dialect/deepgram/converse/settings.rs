@@ -9,7 +9,7 @@ use std::time::Duration;
 use bot::{
     llm,
     persona::{self, Limits, PerLanguage, Persona, TurnSettings},
-    tools::{BuiltIn, NAME_CHARS_MAX, Origin, Rule, Tool},
+    tools::{BuiltIn, NAME_CHARS_MAX, Origin, Rule, Tool, is_name},
 };
 use media::codec::raw::Encoding;
 use serde_json::{Value, json};
@@ -219,8 +219,7 @@ fn languages(tag: Option<&str>) -> Result<(Option<String>, Vec<Language>), Refus
 fn function(function: Function) -> Result<Tool, Refused> {
     const FIELD: &str = "agent.think.functions";
     let name = function.name.unwrap_or_default();
-    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    if !(1..=NAME_CHARS_MAX).contains(&name.len()) || !name.bytes().all(is_fine) {
+    if !is_name(&name) {
         return Err(refused(FIELD, format!("a name has 1 to {NAME_CHARS_MAX} letters, digits, _ and -")));
     }
     if BuiltIn::named(&name).is_some() {

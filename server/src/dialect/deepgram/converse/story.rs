@@ -30,6 +30,11 @@ impl Story {
         Self { agent, caller, keeps_history, thought: None, heard: None }
     }
 
+    /// Whether the client keeps the conversation.
+    pub(super) fn keeps_history(&self) -> bool {
+        self.keeps_history
+    }
+
     /// What the client is told of something that happened, in order.
     pub(super) fn tell(&mut self, entry: &Published) -> Vec<Told> {
         let mut told = Vec::new();

@@ -47,7 +47,6 @@ pub(super) struct Conversation {
     pub(super) story: Story,
     pub(super) persona: Persona,
     pub(super) functions: Vec<Tool>,
-    pub(super) keeps_history: bool,
     /// Functions that the client carries out: their names and arguments.
     pub(super) asked: BTreeMap<String, (String, String)>,
 }
@@ -221,7 +220,7 @@ impl Conversation {
             return client.tell(&warning("UNKNOWN_FUNCTION_CALL", why)).await;
         };
         let content: String = content.chars().take(CONTENT_CHARS_MAX).collect();
-        if self.keeps_history {
+        if self.story.keeps_history() {
             let response = content.clone();
             let called = Called { id: id.clone(), name, client_side: true, arguments, response };
             self.out.tell(Told::History(History::Called { function_calls: vec![called] }), client).await;

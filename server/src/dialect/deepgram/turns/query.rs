@@ -10,7 +10,7 @@ use bot::persona::TurnSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    dialect::deepgram::query::{Audio, BadQuery, Pairs, audio, bad, keyterms},
+    dialect::deepgram::query::{Audio, BadQuery, Pairs, audio, bad, keyterms, known_language},
     live::Input,
 };
 
@@ -137,12 +137,7 @@ fn language(pairs: &Pairs<'_>, engine: &Info) -> Result<Option<String>, BadQuery
         (_, [only]) => ("language_hint", only.as_str()),
         _ => return Ok(None),
     };
-    let base = wish.split(['-', '_']).next().unwrap_or(wish).to_ascii_lowercase();
-    if engine.languages.contains(&base) {
-        return Ok(Some(base));
-    }
-    let known = engine.languages.join(", ");
-    Err(bad(parameter, format!("{} does not know {base:.20?}; it knows {known:.200}", engine.model)))
+    known_language(parameter, wish, engine).map(Some)
 }
 
 #[cfg(test)]

@@ -1,18 +1,15 @@
 //! What somebody says, turn by turn, in the words of this dialect: [`bot::turn`] decides, here is what it is called. Pure.
 //!
 //! Told what the ears hear and how much of the audio has been taken in, which is the only clock: a stream that stands
-//! still has no silence. Words are kept beside the turn's text, by the same rules.
+//! still has no silence.
 
-use asr::event::{self, Event, UtteranceId, Word};
-use bot::turn::{Input, Output, Turns};
+use asr::event::{self, Event, Word};
+use bot::turn::{Input, Output, Said, Turns};
 use media::time::MediaTime;
 use serde::Serialize;
 
 use super::query::Thresholds;
 use crate::dialect::deepgram::message::seconds;
-
-/// More words are kept of no turn: half an hour of speech.
-const WORDS_MAX: usize = 6_000;
 
 /// The state of a turn.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -67,7 +64,7 @@ pub(super) struct Heard {
 pub(super) struct Talk {
     turns: Turns,
     thresholds: Thresholds,
-    words: Words,
+    said: Said,
     index: u64,
     has_begun: bool,
     /// Where the turn before this one ended.
@@ -91,7 +88,7 @@ impl Talk {
         Self {
             turns: Turns::new(thresholds.manners(), MediaTime::ZERO),
             thresholds,
-            words: Words::default(),
+            said: Said::default(),
             index: 0,
             has_begun: false,
             since: MediaTime::ZERO,
@@ -124,7 +121,8 @@ impl Talk {
             }
             _ => {}
         }
-        let has_changed = self.words.hear(event);
+        let before = self.said.text();
+        let has_changed = self.said.hear(event) && self.said.text() != before;
         self.turns.handle(Input::Ears(event), now);
         self.follow(has_changed, now)
     }
@@ -138,7 +136,7 @@ impl Talk {
     /// The client ends the turn, or the stream does.
     pub(super) fn end(&mut self, now: MediaTime) -> Option<Info> {
         self.turns.take(now);
-        let is_on = self.has_begun || !self.words.is_empty();
+        let is_on = self.has_begun || !self.said.is_empty();
         is_on.then(|| self.over(Trigger::Manual, self.score, now))
     }
 
@@ -149,7 +147,7 @@ impl Talk {
         if outputs.contains(&Output::Discard) && std::mem::replace(&mut self.eager, Eager::No) == Eager::Told {
             told.push(self.info(Change::TurnResumed, None, 0.0, now));
         }
-        if has_changed && (self.has_begun || !self.words.is_empty()) {
+        if has_changed && (self.has_begun || !self.said.is_empty()) {
             let change = if self.has_begun { Change::Update } else { Change::StartOfTurn };
             self.has_begun = true;
             told.push(self.info(change, None, self.score.unwrap_or(0.0), now));
@@ -186,20 +184,21 @@ impl Talk {
     fn over(&mut self, trigger: Trigger, probability: Option<f32>, now: MediaTime) -> Info {
         // Where no model scores ends, being decided is as sure as was asked for.
         let info = self.info(Change::EndOfTurn, Some(trigger), probability.unwrap_or(self.thresholds.end), now);
-        self.words.take();
+        self.said.take();
         self.index += 1;
         (self.has_begun, self.since, self.score, self.eager) = (false, now, None, Eager::No);
         info
     }
 
     fn info(&self, event: Change, trigger: Option<Trigger>, confidence: f32, now: MediaTime) -> Info {
+        let words = self.said.words();
         Info {
             event,
             turn_index: self.index,
             audio_window_start: seconds(self.since),
             audio_window_end: seconds(now.max(self.since)),
-            transcript: event::text(&self.words.all()),
-            words: self.words.all().into_iter().map(Heard::from).collect(),
+            transcript: event::text(&words),
+            words: words.into_iter().map(Heard::from).collect(),
             end_of_turn_confidence: share(confidence),
             trigger,
         }
@@ -222,89 +221,9 @@ fn share(of_one: f32) -> f64 {
     (f64::from(of_one) * 10_000.0).round() / 10_000.0
 }
 
-/// The words of a turn: settled ones, and those of the utterance that is still heard.
-#[derive(Debug, Default)]
-struct Words {
-    settled: Vec<Word>,
-    partial: Vec<Word>,
-    open: Option<UtteranceId>,
-    /// Words of this utterance that were settled or taken away while it went on: they come again with every revision.
-    taken: Option<(UtteranceId, usize)>,
-}
-
-impl Words {
-    /// Takes what the ears say; whether the text changed.
-    fn hear(&mut self, event: &Event) -> bool {
-        match event {
-            Event::SpeechStarted { utterance, .. } => {
-                self.settle();
-                self.open = Some(*utterance);
-                false
-            }
-            Event::Partial { utterance, words, .. } => {
-                self.open = Some(*utterance);
-                let before = event::text(&self.partial);
-                self.partial = self.new_words(*utterance, words);
-                event::text(&self.partial) != before
-            }
-            Event::Final { utterance, words, .. } => {
-                let before = event::text(&self.all());
-                if self.open.is_some_and(|open| open <= *utterance) {
-                    self.open = None;
-                }
-                self.partial.clear();
-                let words = self.new_words(*utterance, words);
-                self.append(words);
-                event::text(&self.all()) != before
-            }
-            Event::SpeechEnded { .. } | Event::TurnEnded { .. } | Event::Lost { .. } => false,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.settled.is_empty() && self.partial.is_empty()
-    }
-
-    fn all(&self) -> Vec<Word> {
-        self.settled.iter().chain(&self.partial).cloned().collect()
-    }
-
-    /// Forgets them: the next turn begins.
-    fn take(&mut self) {
-        self.remember_taken();
-        self.settled.clear();
-        self.partial.clear();
-    }
-
-    /// The recognizer owes nothing any more: what it said so far counts.
-    fn settle(&mut self) {
-        self.remember_taken();
-        self.open = None;
-        let partial = std::mem::take(&mut self.partial);
-        self.append(partial);
-    }
-
-    fn remember_taken(&mut self) {
-        if let Some(open) = self.open.filter(|_| !self.partial.is_empty()) {
-            let before = self.taken.filter(|(taken, _)| *taken == open).map_or(0, |(_, words)| words);
-            self.taken = Some((open, before + self.partial.len()));
-        }
-    }
-
-    fn new_words(&self, utterance: UtteranceId, words: &[Word]) -> Vec<Word> {
-        let taken = self.taken.filter(|(taken, _)| *taken == utterance).map_or(0, |(_, words)| words);
-        words.iter().skip(taken).cloned().collect()
-    }
-
-    fn append(&mut self, words: Vec<Word>) {
-        let room = WORDS_MAX.saturating_sub(self.settled.len());
-        self.settled.extend(words.into_iter().take(room));
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use asr::event::Cut;
+    use asr::event::{Cut, UtteranceId};
     use media::time::Span;
 
     use super::*;
