@@ -122,7 +122,7 @@ fn what_the_caller_talks_the_model_into_is_refused_and_recorded() {
     let deep = Call { arguments: "[".repeat(30_000), ..long };
     assert_eq!(registry.admit(&deep, at(1)).unwrap_err().code(), "no_json");
     let seen = verdicts(&mut registry);
-    assert_eq!(seen[2], "refundeverything unknown_tool");
+    assert_eq!(seen[2], "unknown unknown_tool");
     assert_eq!(seen.len(), 9);
     assert_eq!(registry.under_way.len(), 0);
 }
