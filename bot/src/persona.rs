@@ -6,6 +6,7 @@
 //! Nothing here is a secret, and nothing here trusts a caller.
 
 mod file;
+mod intents;
 mod language;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -14,6 +15,7 @@ use tts::voice::Language;
 
 pub use self::{
     file::{BadPersona, FILE_BYTES_MAX},
+    intents::{Choice, Confirm, Intent, Slot, SlotKind, Understanding},
     language::{PerLanguage, language_of},
 };
 use crate::tools::Approval;
@@ -57,6 +59,12 @@ pub struct Persona {
     pub turn: TurnSettings,
     /// Which of the configured models it thinks with.
     pub models: Models,
+    /// What callers may want of it.
+    pub intents: Vec<Intent>,
+    /// How that is understood.
+    pub understanding: Understanding,
+    /// What somebody says who speaks to it, where several people are in a room; nothing where it answers everybody.
+    pub wake: Vec<String>,
 }
 
 /// Something known by heart.
@@ -134,6 +142,11 @@ pub struct TurnSettings {
     pub idle_after: Duration,
     /// How often they are asked before the call is ended.
     pub idle_times: u32,
+    /// Whether a turn of the caller ends, and is answered, when whoever holds the line asks for it, and never by silence.
+    pub answers_when_asked: bool,
+    /// Whether a turn of the agent ends with the calls that it makes. What they come to is part of the conversation then,
+    /// and answered with the next turn.
+    pub ends_with_calls: bool,
 }
 
 /// Which of the configured models it thinks with, by the names of the configuration; the server's choice where none.
@@ -214,6 +227,8 @@ impl Default for TurnSettings {
             filler_after: Duration::from_millis(800),
             idle_after: Duration::from_secs(12),
             idle_times: 2,
+            answers_when_asked: false,
+            ends_with_calls: false,
         }
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! Pure. It takes the same questions as a model and gives the same pieces, so whoever carries questions out asks it
 //! where no model is configured or all of them fail. It greets, says the date and the time, repeats, takes notes and reads
-//! them back, knows its persona's facts, passes on, reminds and says good-bye where the persona has the tools; and it
-//! says honestly what it cannot do. What it understands is in [`intent`], what it says in [`words`].
+//! them back, knows its persona's facts, passes on, reminds and says good-bye where the persona has the tools; it does what
+//! its persona's intents say and fills their forms; and it says honestly what it cannot do. What it understands by itself is
+//! in [`intent`], what it says in [`words`], how it fills forms in [`asking`].
 
+mod asking;
 mod intent;
 mod words;
 
@@ -16,6 +18,7 @@ use tts::voice::Language;
 
 use self::intent::Intent;
 use super::{
+    dialog::{Asks, Dialog},
     language, lines,
     prompt::{BEGINNING, KEYS},
     template,
@@ -45,7 +48,12 @@ pub struct Local {
 /// What is said, and what is called.
 struct Answer {
     text: String,
-    call: Option<(BuiltIn, Value)>,
+    call: Option<(String, Value)>,
+}
+
+/// A call of one of our own tools.
+fn own(tool: BuiltIn, arguments: Value) -> (String, Value) {
+    (tool.name().to_owned(), arguments)
 }
 
 impl From<String> for Answer {
@@ -82,7 +90,7 @@ impl Local {
                 self.reply(text, request, language, now)
             }
             Some(Message::ToolResult { name, content, is_error, .. }) => {
-                words::result(BuiltIn::named(name), content, *is_error, language).into()
+                self.result(request, (name.as_str(), content.as_str(), *is_error), language, now)
             }
             Some(Message::Assistant { .. }) | None => words::help(language, &self.skills(request, language)).into(),
         };
@@ -91,37 +99,69 @@ impl Local {
             deltas.push(Delta::Text(answer.text));
         }
         let why = if answer.call.is_some() { Stop::Calls } else { Stop::End };
-        if let Some((tool, arguments)) = answer.call {
+        if let Some((name, arguments)) = answer.call {
             self.calls += 1;
-            let (id, name) = (format!("local-{}", self.calls), tool.name().to_owned());
+            let id = format!("local-{}", self.calls);
             deltas.push(Delta::Call(Call { id, name, arguments: arguments.to_string() }));
         }
         deltas.push(Delta::Done(Done { why, usage: Usage::default() }));
         deltas
     }
 
-    /// What was noted.
-    pub fn notes(&self) -> &[String] {
-        &self.notes
-    }
-
     fn reply(&mut self, text: &str, request: &Request, language: Language, now: MediaTime) -> Answer {
-        if let Some(keys) = text.rsplit_once(KEYS).map(|(_, keys)| keys.trim()) {
+        let persona = self.persona.clone();
+        let dialog = Dialog::read(&persona, &request.messages, Asks::Forms, self.context(language, now));
+        let intent = intent::of(text);
+        // What says nothing to a form may still be a good-bye, or a question that anybody may ask.
+        let aside = dialog.form.as_ref().filter(|form| form.is_again() && dialog.answers.is_empty());
+        if let Some(form) = aside.filter(|_| !text.contains(KEYS)) {
+            let said = match &intent {
+                Some(Intent::Goodbye | Intent::Transfer | Intent::Repeat) => {
+                    return self.plainly(text, intent.clone(), request, language, now);
+                }
+                Some(Intent::Time | Intent::Date | Intent::Help) => {
+                    Some(self.plainly(text, intent.clone(), request, language, now).text)
+                }
+                _ => self.fact(text, language),
+            };
+            if let Some(said) = said {
+                return format!("{said} {}", self.question(form, false, language)).into();
+            }
+        }
+        if !(self.awaits_note && dialog.form.is_none())
+            && let Some(answer) = self.understood(&dialog, request, language)
+        {
+            return answer;
+        }
+        if let Some(keys) = text.rsplit_once(KEYS).map(|(_, keys)| keys.trim())
+            && !keys.contains(char::is_alphabetic)
+        {
             return words::keys(keys, language).into();
         }
-        let intent = intent::of(text);
         if std::mem::take(&mut self.awaits_note) && !matches!(intent, Some(Intent::Goodbye | Intent::Cancel)) {
             return self.note(text, request, language);
         }
         if let Some(fact) = self.fact(text, language) {
             return fact.into();
         }
+        self.plainly(text, intent, request, language, now)
+    }
+
+    /// What everybody understands without a persona.
+    fn plainly(
+        &mut self,
+        text: &str,
+        intent: Option<Intent>,
+        request: &Request,
+        language: Language,
+        now: MediaTime,
+    ) -> Answer {
         let may = |tool: BuiltIn| request.tools.iter().any(|spec| spec.name == tool.name());
         let local = self.facts.local_time(now);
         match intent {
             Some(Intent::Goodbye) => {
                 let text = lines::goodbye(&self.persona, &self.facts, language);
-                Answer { text, call: may(BuiltIn::HangUp).then(|| (BuiltIn::HangUp, json!({}))) }
+                Answer { text, call: may(BuiltIn::HangUp).then(|| own(BuiltIn::HangUp, json!({}))) }
             }
             Some(Intent::Transfer) if may(BuiltIn::Transfer) => self.transfer(text, language),
             Some(Intent::Transfer) => words::no_transfer(language).into(),
@@ -134,7 +174,7 @@ impl Local {
             },
             Some(Intent::ReadNotes) => words::notes(&self.notes, language).into(),
             Some(Intent::Remind) if may(BuiltIn::Remind) => {
-                let call = Some((BuiltIn::Remind, json!({"text": text, "when": text})));
+                let call = Some(own(BuiltIn::Remind, json!({"text": text, "when": text})));
                 Answer { text: String::new(), call }
             }
             Some(Intent::Remind) => self.note(text, request, language),
@@ -152,6 +192,9 @@ impl Local {
             Some(Intent::Hello) => words::hello(language).into(),
             Some(Intent::Thanks) => words::welcome(language).into(),
             Some(Intent::Cancel) => words::cancelled(language).into(),
+            None if let Some(fallback) = self.own_words(&self.persona.understanding.fallback, language) => {
+                fallback.into()
+            }
             None => {
                 self.puzzled += 1;
                 let skills = self.skills(request, language);
@@ -167,7 +210,7 @@ impl Local {
             self.notes.push(what.clone());
         }
         let may = request.tools.iter().any(|spec| spec.name == BuiltIn::TakeNote.name());
-        let call = may.then(|| (BuiltIn::TakeNote, json!({"text": what})));
+        let call = may.then(|| own(BuiltIn::TakeNote, json!({"text": what})));
         Answer { text: words::noted(&what, language), call }
     }
 
@@ -178,7 +221,7 @@ impl Local {
         match (named, names.as_slice()) {
             (Some(name), _) | (None, [name]) => Answer {
                 text: words::passing_on(language).to_owned(),
-                call: Some((BuiltIn::Transfer, json!({"to": name}))),
+                call: Some(own(BuiltIn::Transfer, json!({"to": name}))),
             },
             (None, _) => words::to_whom(&names, language).into(),
         }

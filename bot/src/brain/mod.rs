@@ -286,13 +286,30 @@ pub fn day_in(text: &str, language: Language, today: Date) -> Option<Date> {
         Language::English => "by",
         Language::German => "bis",
     };
-    let read = |text: &str| {
-        let word = |text: &str| Word { text: text.to_owned(), span: Span::default(), confidence: 1.0 };
-        let words: Vec<Word> = text.split_whitespace().take(LONGEST_HELD).map(word).collect();
-        let tokens = tokens::of(&words, UtteranceId(0));
-        date::find(&tokens, language, today).first().map(|found| found.date)
-    };
+    let read = |text: &str| days_in(text, language, today).first().copied();
     read(text).or_else(|| read(&format!("{by} {text}")))
+}
+
+/// The days that `text` speaks of without having been asked for one, from left to right: a bare "15" is none.
+pub(crate) fn days_in(text: &str, language: Language, today: Date) -> Vec<Date> {
+    let word = |text: &str| Word { text: text.to_owned(), span: Span::default(), confidence: 1.0 };
+    let words: Vec<Word> = text.split_whitespace().take(LONGEST_HELD).map(word).collect();
+    let tokens = tokens::of(&words, UtteranceId(0));
+    date::find(&tokens, language, today).into_iter().map(|found| found.date).collect()
+}
+
+/// The number below a hundred, or in up to four digits, that begins at `words[0]`, in small letters, and how many words it
+/// takes. A German article counts as one.
+pub(crate) fn cardinal(words: &[&str], language: Language) -> Option<(u32, usize)> {
+    match language {
+        Language::English => number::english_cardinal(words),
+        Language::German => number::german_cardinal(words.first()?).map(|number| (number, 1)),
+    }
+}
+
+/// Whether `word`, in small letters, is a common first name and no other common word.
+pub(crate) fn is_first_name(word: &str) -> bool {
+    names::is_first_name(word)
 }
 
 /// The language whose commonest words are more in `text`; none when they are even.

@@ -90,13 +90,18 @@ impl Names {
 
     /// Whether `token` surely names a person.
     pub(super) fn knows(&self, token: &Token) -> bool {
-        FIRST_NAMES.binary_search(&token.norm.as_str()).is_ok() || self.parts.contains_key(&token.norm)
+        is_first_name(&token.norm) || self.parts.contains_key(&token.norm)
     }
 
     /// Whether `token` is the family name of somebody in the conversation.
     pub(super) fn knows_family(&self, token: &Token) -> bool {
         self.parts.get(&token.norm) == Some(&false)
     }
+}
+
+/// Whether `word`, in small letters, is a common first name.
+pub(super) fn is_first_name(word: &str) -> bool {
+    FIRST_NAMES.binary_search(&word).is_ok()
 }
 
 /// How many people one conversation remembers; more are heard, but their names resolve to nobody in the room.

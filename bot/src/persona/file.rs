@@ -9,7 +9,11 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use toml::Spanned;
 use tts::voice::{Language, choose};
 
-use super::{Fact, Limits, Models, PerLanguage, Persona, ToolRule, TurnSettings, language_of};
+use super::{
+    Fact, Intent, Limits, Models, PerLanguage, Persona, ToolRule, TurnSettings,
+    intents::{INTENTS_MAX, IntentOfFile, UnderstandingOfFile},
+    language_of,
+};
 use crate::tools::{Approval, BuiltIn, config::TIMEOUT_MS_MAX};
 
 /// Why a persona is not taken.
@@ -76,6 +80,9 @@ struct File {
     limits: LimitsOfFile,
     turn: TurnOfFile,
     models: ModelsOfFile,
+    intent: Vec<Spanned<IntentOfFile>>,
+    understand: UnderstandingOfFile,
+    wake: Option<Spanned<Vec<String>>>,
 }
 
 impl Default for File {
@@ -99,6 +106,9 @@ impl Default for File {
             limits: LimitsOfFile::default(),
             turn: TurnOfFile::default(),
             models: ModelsOfFile::default(),
+            intent: Vec::new(),
+            understand: UnderstandingOfFile::default(),
+            wake: None,
         }
     }
 }
@@ -118,6 +128,11 @@ impl File {
             return Err((voice_at, format!("voice: {wrong}; man, woman, or a name that telephone applications use")));
         }
         let (hand_over_at, hand_over) = self.hand_over.map_or((0, Vec::new()), taken_apart);
+        let (wake_at, wake) = self.wake.map_or((0, Vec::new()), taken_apart);
+        let letters = |phrase: &str| phrase.chars().filter(|c| c.is_alphabetic()).count();
+        if let Some(wrong) = wake.iter().find(|phrase| letters(phrase) < WAKE_LETTERS_MIN) {
+            return Err((wake_at, format!("wake: {wrong:?} is too short to be told from other words")));
+        }
         let is_line = |text: &str| !text.trim().is_empty() && !text.chars().any(char::is_control);
         if !transfer.iter().all(|(name, to)| is_line(name) && is_line(to)) {
             return Err((transfer_at, "transfer: each needs a name and a number or address".to_owned()));
@@ -128,6 +143,20 @@ impl File {
             let (at, rule) = taken_apart(rule);
             rules_at.insert(tool.clone(), at);
             rules.insert(tool, rule.into());
+        }
+        let mut intents = Vec::new();
+        let mut intents_at = Vec::new();
+        for intent in self.intent {
+            let (at, intent) = taken_apart(intent);
+            let intent = intent.intent().map_err(|why| (at, why))?;
+            if intents.len() == INTENTS_MAX {
+                return Err((at, format!("at most {INTENTS_MAX} intents")));
+            }
+            if intents.iter().any(|before: &Intent| before.name == intent.name) {
+                return Err((at, format!("two intents are called {}", intent.name)));
+            }
+            intents.push(intent);
+            intents_at.push(at);
         }
         let language = self.language.or_else(|| self.languages.first().copied()).map(|tag| tag.0);
         let language = language.or_else(|| self.greeting.languages().next()).unwrap_or(Language::ENGLISH_US);
@@ -156,6 +185,9 @@ impl File {
             limits: self.limits.into(),
             turn: self.turn.into(),
             models: self.models.into(),
+            intents,
+            understanding: self.understand.into(),
+            wake,
         };
         // A door without its tool, and a rule without its tool, are mistakes that nobody would hear of on a call.
         let needs = |tool: BuiltIn| !persona.may_use(tool.name());
@@ -164,6 +196,11 @@ impl File {
         }
         if !persona.hand_over.is_empty() && needs(BuiltIn::HandOver) {
             return Err((hand_over_at, "hand_over: tools has to name \"hand_over\"".to_owned()));
+        }
+        for (intent, at) in persona.intents.iter().zip(intents_at) {
+            if let Some(tool) = intent.tool.as_ref().filter(|tool| !persona.may_use(tool)) {
+                return Err((at, format!("intent {}: tools does not name {tool:?}", intent.name)));
+            }
         }
         match rules_at.iter().find(|(tool, _)| !persona.may_use(tool)) {
             Some((tool, at)) => Err((*at, format!("tool.{tool}: tools does not name it"))),
@@ -196,7 +233,7 @@ impl<'de> Deserialize<'de> for Tag {
 
 /// Milliseconds, a minute at most: whatever a turn waits for.
 #[derive(Clone, Copy)]
-struct Millis(Duration);
+pub(super) struct Millis(pub(super) Duration);
 
 impl<'de> Deserialize<'de> for Millis {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -224,7 +261,7 @@ impl<'de> Deserialize<'de> for ToolMillis {
 
 /// A count of what cannot be done without.
 #[derive(Clone, Copy)]
-struct AtLeastOne<T>(T);
+pub(super) struct AtLeastOne<T>(pub(super) T);
 
 impl<'de, T: Deserialize<'de> + Default + PartialEq> Deserialize<'de> for AtLeastOne<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -235,7 +272,7 @@ impl<'de, T: Deserialize<'de> + Default + PartialEq> Deserialize<'de> for AtLeas
 
 /// A share, in 0..=1.
 #[derive(Clone, Copy)]
-struct Share(f32);
+pub(super) struct Share(pub(super) f32);
 
 impl<'de> Deserialize<'de> for Share {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -370,6 +407,8 @@ impl From<TurnOfFile> for TurnSettings {
             filler_after: span(file.filler_after_ms, usual.filler_after),
             idle_after: span(file.idle_after_ms, usual.idle_after),
             idle_times: file.idle_times.unwrap_or(usual.idle_times),
+            answers_when_asked: usual.answers_when_asked,
+            ends_with_calls: usual.ends_with_calls,
         }
     }
 }
@@ -400,6 +439,9 @@ const NAME_CHARS_MAX: usize = 64;
 /// The largest file: instructions of forty pages. What is longer is no persona but a library, and costs a model
 /// seconds on every turn.
 pub const FILE_BYTES_MAX: usize = 128 * 1_024;
+
+/// A name of fewer letters is heard in whatever anybody says.
+const WAKE_LETTERS_MIN: usize = 4;
 
 /// The longest that anything in a turn may wait: a caller has hung up by then.
 const MILLIS_MAX: u64 = 60_000;

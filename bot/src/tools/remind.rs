@@ -109,6 +109,12 @@ fn said(when: &str, languages: [Language; 2], now: DateTime) -> Option<Due> {
     }
 }
 
+/// The time of day in `words`, which are in small letters and without marks around them. What is ambiguous is read as
+/// everywhere here.
+pub(crate) fn time_in(words: &[&str], language: Language) -> Option<Time> {
+    clock(words, language).map(|clock| clock.meant(None))
+}
+
 /// "in 20 Minuten", "in an hour", "in einer halben Stunde", "in zwei Stunden".
 fn from_now(words: &[&str], now: DateTime) -> Option<DateTime> {
     let at = words.iter().position(|word| *word == "in")?;

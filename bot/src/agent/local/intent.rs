@@ -40,7 +40,7 @@ pub(super) fn of(text: &str) -> Option<Intent> {
     if has(GOODBYE) && count <= 12 {
         return Some(Intent::Goodbye);
     }
-    if begins(TRANSFER) {
+    if begins(TRANSFER) || (begins(WITH_SOMEBODY) && begins(&["sprechen", "reden"])) {
         return Some(Intent::Transfer);
     }
     if begins(REPEAT) && count <= 10 {
@@ -55,7 +55,8 @@ pub(super) fn of(text: &str) -> Option<Intent> {
     if has(HELP) {
         return Some(Intent::Help);
     }
-    if has(CANCEL) && count <= 6 {
+    // "Cancel my appointment" is more than never mind.
+    if has(CANCEL) && count <= 6 || has(&["cancel"]) && count <= 2 {
         return Some(Intent::Cancel);
     }
     if has(THANKS) && count <= 6 {
@@ -131,9 +132,12 @@ const GOODBYE: &[&str] = &[
 #[rustfmt::skip]
 const TRANSFER: &[&str] = &[
     "verbind", "durchstell", "stell mich durch", "stellen sie mich durch", "weiterleit", "weiterverbind",
-    "mit einem menschen", "mit einem mitarbeiter", "mit jemandem sprechen", "kann ich mit", "transfer me", "transfer the",
+    "mit einem menschen", "mit einem mitarbeiter", "mit jemandem sprechen", "transfer me", "transfer the",
     "connect me", "put me through", "speak to", "talk to", "speak with", "talk with a human", "a real person",
 ];
+
+/// Only with "sprechen": "Kann ich mit Karte zahlen?" asks for nobody.
+const WITH_SOMEBODY: &[&str] = &["kann ich mit", "könnte ich mit", "ich möchte mit", "ich will mit"];
 
 #[rustfmt::skip]
 const REPEAT: &[&str] = &[
@@ -161,7 +165,7 @@ const HELP: &[&str] = &[
     "how can you help", "wobei kannst du", "wobei können sie",
 ];
 
-const CANCEL: &[&str] = &["abbrechen", "vergiss es", "egal", "schon gut", "never mind", "cancel", "forget it"];
+const CANCEL: &[&str] = &["abbrechen", "vergiss es", "egal", "schon gut", "never mind", "cancel that", "forget it"];
 const THANKS: &[&str] = &["danke", "dankeschön", "vielen dank", "thanks", "thank you"];
 
 #[rustfmt::skip]

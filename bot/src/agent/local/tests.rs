@@ -88,6 +88,12 @@ fn passing_on_reminding_and_good_bye_are_tools_where_there_are_any() {
     let (_, called) = call("Verbinden Sie mich mit dem Verkauf.");
     assert_eq!(called, Some(("transfer".to_owned(), json!({"to": "Verkauf"}).to_string())));
     assert_eq!(call("Ich möchte mit einem Menschen sprechen.").0, "Zu wem möchten Sie: Einkauf oder Verkauf?");
+    let (_, called) = call("Kann ich mit dem Einkauf sprechen?");
+    assert_eq!(called, Some(("transfer".to_owned(), json!({"to": "Einkauf"}).to_string())));
+    assert!(!call("Kann ich mit Karte zahlen?").0.starts_with("Zu wem"));
+    // Nothing is cancelled here, and nothing is said to be.
+    let said = call("Please cancel my appointment").0;
+    assert!(!said.starts_with("In Ordnung") && !said.starts_with("All right"), "{said}");
     assert_eq!(call("Das war's, tschüss.").1.map(|(name, _)| name), Some("hang_up".to_owned()));
     assert_eq!(call("Erinnere mich morgen an den Müll.").1.map(|(name, _)| name), Some("remind".to_owned()));
     assert_eq!(ask(&mut local(), "Tschüss!", &[], Language::GERMAN).1, None);

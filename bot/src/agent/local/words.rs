@@ -134,6 +134,57 @@ pub(super) fn still_puzzled(language: Language) -> String {
     .to_owned()
 }
 
+/// Before something is asked again.
+pub(super) fn sorry(language: Language) -> &'static str {
+    if is_german(language) { "Das habe ich leider nicht verstanden." } else { "Sorry, I did not get that." }
+}
+
+/// Whether what was understood is right. The question mark stands behind the last digit: a full stop would make an ordinal
+/// of it.
+pub(super) fn check(understood: &str, language: Language) -> String {
+    if is_german(language) { format!("Stimmt das so: {understood}?") } else { format!("Is this right: {understood}?") }
+}
+
+/// Which of several things is wrong.
+pub(super) fn which(titles: &[String], language: Language) -> String {
+    if is_german(language) {
+        format!("Was soll ich ändern: {}?", list(titles, "oder"))
+    } else {
+        format!("What should I change: {}?", list(titles, "or"))
+    }
+}
+
+/// Which key stands for which choice; nothing where there is none.
+pub(super) fn keys_of(choices: &[String], language: Language) -> String {
+    let is_german = is_german(language);
+    let one = |(at, choice): (usize, &String)| {
+        if is_german { format!("{} für {choice}", at + 1) } else { format!("{} for {choice}", at + 1) }
+    };
+    let all: Vec<String> = choices.iter().enumerate().map(one).collect();
+    if all.is_empty() {
+        return String::new();
+    }
+    if is_german {
+        format!("Sie können auch drücken: {}.", list(&all, "oder"))
+    } else {
+        format!("You can also press {}.", list(&all, "or"))
+    }
+}
+
+/// A form cannot be filled.
+pub(super) fn gave_up(language: Language) -> &'static str {
+    if is_german(language) {
+        "Das bekomme ich leider nicht hin. Kann ich sonst etwas für Sie tun?"
+    } else {
+        "I am sorry, I cannot get this right. Is there anything else I can do for you?"
+    }
+}
+
+/// While a tool is called.
+pub(super) fn moment(language: Language) -> &'static str {
+    if is_german(language) { "Einen Moment, bitte." } else { "One moment, please." }
+}
+
 /// What is said of a tool's result. What was read back already needs no more than that it worked.
 pub(super) fn result(tool: Option<BuiltIn>, content: &str, is_error: bool, language: Language) -> String {
     let is_german = is_german(language);
