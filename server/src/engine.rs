@@ -7,6 +7,7 @@
 use std::{num::NonZero, sync::Arc, thread};
 
 use asr::{
+    diarize::{Diarizer, Speech},
     moonshine::Moonshine,
     onnx::Library,
     pool::{Ears, Options},
@@ -117,6 +118,31 @@ fn end_of_turn(store: &Store, library: &Library) -> Result<Option<turn::Model>, 
         }
         Err(damaged) => Err(damaged.into()),
     }
+}
+
+/// Loads what tells voices apart, for one recording. Without the segmentation model voice activity serves.
+///
+/// # Errors
+/// [`Broken`] when the voice model is not there, or files are there and wrong.
+pub fn diarizer(config: &Config) -> Result<Diarizer, Broken> {
+    let store = Store::open(models::folder(None, config.models.dir.as_deref())?);
+    let voice = store.voice()?;
+    let library = library(&store)?;
+    let loaded = match store.segmentation() {
+        Ok(path) => Diarizer::load(&library, Speech::Segmentation(&path), &voice),
+        Err(missing @ Unusable::Missing { .. }) => {
+            tracing::info!(%missing, "two who speak at once are heard as one");
+            Diarizer::load(&library, Speech::Activity(&store.silero()?), &voice)
+        }
+        Err(damaged) => return Err(damaged.into()),
+    };
+    loaded.map_err(|error| match error {
+        // No command brings this one anew.
+        asr::recognizer::Error::Model { path, why } if path == voice.display().to_string() => {
+            Unusable::ByHand { path: voice, why: format!("is not right ({why})") }.into()
+        }
+        other => other.into(),
+    })
 }
 
 /// Loads the recognizer that the configuration asks for, and the voice-activity model.

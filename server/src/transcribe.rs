@@ -2,12 +2,14 @@
 //!
 //! [`start`] opens the recording and gives back a [`Running`] that yields segments as they are recognized;
 //! [`transcribe`] runs one to its end. A blocking thread decodes and feeds the ears ([`feed`]); everything
-//! else happens on the caller's task. Memory does not grow with the recording but for its words: the ears take
-//! 4 s ahead, then the decoder waits. Dropping a `Running` ends its work.
+//! else happens on the caller's task. Memory does not grow with the recording but for its words, and for the voices
+//! in it where they are told apart: the ears take 4 s ahead, then the decoder waits. Dropping a `Running` ends its
+//! work.
 
 mod feed;
 mod outcome;
 mod source;
+mod voices;
 
 use std::{
     pin::Pin,
@@ -29,7 +31,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub use self::source::Source;
+pub use self::{
+    source::Source,
+    voices::{Told, Voices},
+};
 use crate::transcript::{Segment, Speakers, Transcript};
 
 /// What is to be transcribed, and how.
@@ -43,6 +48,8 @@ pub struct Job {
     pub listen: Listen,
     /// Whether somebody asked who speaks.
     pub speakers: bool,
+    /// What tells speakers apart who share a channel, for those who asked.
+    pub voices: Voices,
     /// Silence that closes a segment, in milliseconds.
     pub endpointing_ms: u32,
     /// How fast the audio is handed over.
@@ -68,6 +75,7 @@ impl Job {
             hints: Hints::default(),
             listen: Listen::Mixed,
             speakers: false,
+            voices: Voices::Alike(ONLY_THE_COMMAND.into()),
             endpointing_ms: 500,
             pace: Pace::Full,
             call_date,
@@ -188,7 +196,7 @@ pub async fn start(ears: &Ears, job: Job) -> Result<Running, TranscribeError> {
         progress: Some(progress),
         feeder: Some(feeder),
         began: opened.at,
-        collected: collected.with_lanes(lanes, opened.channels),
+        collected: collected.with_lanes(lanes, opened.channels, opened.voices),
         _alive: alive,
     })
 }
@@ -205,9 +213,14 @@ impl Running {
         self.collected.lanes()
     }
 
-    /// Who the lanes are.
+    /// Who the lanes are. Where voices are told apart that is known at the end alone.
     pub fn speakers(&self) -> Speakers {
         self.collected.speakers()
+    }
+
+    /// Whether voices are told apart: then the transcript at the end has other lanes than the segments before it.
+    pub fn tells_voices(&self) -> bool {
+        self.collected.tells_voices()
     }
 
     /// What comes next; `None` after [`Update::Done`] or an error. Cancel-safe.
@@ -304,6 +317,9 @@ async fn changed(progress: &mut Option<watch::Receiver<f64>>) -> Option<f64> {
         None => std::future::pending().await,
     }
 }
+
+/// Why nobody is told apart by voice unless a caller brings what does.
+const ONLY_THE_COMMAND: &str = "only `harmony transcribe --diarize` does that yet";
 
 /// In words for people.
 fn why_lost(why: LostWhy) -> &'static str {

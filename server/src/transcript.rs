@@ -1,9 +1,10 @@
 //! What was said in a recording: the value that transcription fills and every writer reads.
 //!
-//! A lane is one line of hearing: the whole recording mixed down, or one channel of it. Each lane holds its
-//! segments in order; [`Transcript::in_order`] interleaves the lanes by time. Plain values, no thread, no
-//! input or output; the formats that people read live in [`crate::format`].
+//! A lane is one line of hearing: the whole recording mixed down, one channel of it, or what one voice said in it.
+//! Each lane holds its segments in order; [`Transcript::in_order`] interleaves the lanes by time. Plain values, no
+//! thread, no input or output; the formats that people read live in [`crate::format`].
 
+use asr::diarize::Turn;
 use asr::event::{Cut, UtteranceId, Word};
 use asr::recognizer::Info;
 use bot::brain::ActionItem;
@@ -20,8 +21,11 @@ pub struct Transcript {
     pub language: Option<String>,
     /// Who the lanes are.
     pub speakers: Speakers,
-    /// One lane for a recording mixed down, else one per channel, in channel order.
+    /// One lane for a recording mixed down, else one per channel, in channel order, or one per voice and a last one
+    /// for unknown voices.
     pub lanes: Vec<Lane>,
+    /// Who spoke when, words or none, where voices were told apart; else empty.
+    pub turns: Vec<Turn>,
     /// What somebody is to do, in the order in which it was said; declined items are left out.
     pub action_items: Vec<ActionItem>,
     /// What did not go as asked, in words for people; empty when all went well.
@@ -35,6 +39,11 @@ pub enum Speakers {
     Unasked,
     /// One speaker per channel.
     ByChannel,
+    /// One speaker per voice. The lane behind theirs is of unknown voices.
+    ByVoice {
+        /// How many were told apart.
+        people: usize,
+    },
     /// Somebody asked, but the recording has one channel and voices are not told apart.
     Unknown,
 }
@@ -89,7 +98,17 @@ impl Speakers {
         match self {
             Self::Unasked => None,
             Self::ByChannel => Some(format!("channel_{lane}")),
-            Self::Unknown => Some("unknown".to_owned()),
+            Self::ByVoice { people } if lane < people => Some(format!("speaker_{lane}")),
+            Self::ByVoice { .. } | Self::Unknown => Some("unknown".to_owned()),
+        }
+    }
+
+    /// Whether it is known who speaks on a lane.
+    pub fn knows(self, lane: usize) -> bool {
+        match self {
+            Self::ByChannel => true,
+            Self::ByVoice { people } => lane < people,
+            Self::Unasked | Self::Unknown => false,
         }
     }
 }
@@ -171,6 +190,7 @@ pub(crate) mod sample {
             language: Some("en".to_owned()),
             speakers,
             lanes,
+            turns: Vec::new(),
             action_items: Vec::new(),
             warnings: Vec::new(),
         }

@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
+
 /// A file or folder of the recordings, or the reason to skip.
 pub fn recording(name: &str) -> Result<PathBuf, String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(name);
@@ -36,6 +38,44 @@ pub fn onnx_library() -> Result<PathBuf, String> {
         .map(|entry| entry.path())
         .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libonnxruntime.so")))
         .ok_or_else(|| "skipped: ONNX Runtime is not there; `harmony models fetch` brings it".to_owned())
+}
+
+/// The model that hears speech and overlap, and the one that tells voices apart, or the reason to skip.
+pub fn voice_models() -> Result<(PathBuf, PathBuf), String> {
+    Ok((
+        recording("models/segmentation/pyannote-segmentation-3.0.int8.onnx")?,
+        recording("models/speaker/resemblyzer_ge2e.onnx")?,
+    ))
+}
+
+/// A folder of models that has all of this machine's and those two, for `HARMONY_MODELS_DIR`, or the reason to skip.
+///
+/// # Panics
+/// When the machine refuses folders and links.
+pub fn models_with_voices() -> Result<TempDir, String> {
+    let (segmentation, voice) = voice_models()?;
+    let installed = model("")?;
+    let folder = TempDir::new().expect("a folder for the test");
+    let link = |from: &Path, to: &str| {
+        std::os::unix::fs::symlink(from, folder.path().join(to)).expect("a link in the test's own folder");
+    };
+    let entries =
+        std::fs::read_dir(&installed).map_err(|error| format!("skipped: {}: {error}", installed.display()))?;
+    let foreign = |name: &str| !matches!(name, "pyannote-segmentation-3.0" | "resemblyzer-ge2e" | ".verified");
+    for entry in entries.filter_map(Result::ok) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // What is gone meanwhile, and a link to nothing, is no model.
+        if let (true, Ok(path)) = (foreign(&name), entry.path().canonicalize()) {
+            link(&path, &name);
+        }
+    }
+    for (name, file) in [("pyannote-segmentation-3.0", &segmentation), ("resemblyzer-ge2e", &voice)] {
+        std::fs::create_dir(folder.path().join(name)).expect("a folder in the test's own");
+        let file = file.canonicalize().expect("the model was found");
+        let own = file.file_name().expect("a file has a name").to_string_lossy().into_owned();
+        link(&file, &format!("{name}/{own}"));
+    }
+    Ok(folder)
 }
 
 /// A WAV file's first channel as f32 in [-1, 1], which must be at 16 kHz.

@@ -20,10 +20,10 @@ pub const MELS: usize = 80;
 pub const FRAMES: usize = SAMPLES / HOP;
 
 /// Samples from column to column: 10 ms.
-const HOP: usize = 160;
+pub(crate) const HOP: usize = 160;
 
 /// Samples that a column looks at: 25 ms.
-const WINDOW: usize = 400;
+pub(crate) const WINDOW: usize = 400;
 const HALF: usize = WINDOW / 2;
 const BINS: usize = WINDOW / 2 + 1;
 
@@ -51,20 +51,25 @@ pub struct Features {
 }
 
 /// One mel band: what each frequency counts in it, from the first that does.
-struct Band {
+pub(crate) struct Band {
     first: usize,
     weights: Vec<f32>,
+}
+
+impl Band {
+    /// What the band holds of a spectrum's power.
+    pub(crate) fn of(&self, power: &[f32]) -> f32 {
+        self.weights.iter().zip(&power[self.first..]).map(|(weight, power)| weight * power).sum()
+    }
 }
 
 impl Features {
     /// Lays out the tables.
     pub fn new() -> Self {
         let fft = RealFftPlanner::new().plan_fft_forward(WINDOW);
-        // Hann's window as one period, so that it begins with zero and does not end with it.
-        let turn = |at: usize| std::f64::consts::TAU * at as f64 / WINDOW as f64;
         Self {
-            window: (0..WINDOW).map(|at| (0.5 - 0.5 * turn(at).cos()) as f32).collect(),
-            bands: bands(),
+            window: hann(),
+            bands: bands(MELS),
             sound: vec![0.0; SAMPLES + WINDOW],
             frame: vec![0.0; WINDOW],
             spectrum: fft.make_output_vec(),
@@ -92,8 +97,7 @@ impl Features {
                 *power = point.norm_sqr();
             }
             for (row, band) in self.bands.iter().enumerate() {
-                let power: f32 = band.weights.iter().zip(&self.power[band.first..]).map(|(w, p)| w * p).sum();
-                let level = power.max(POWER_MIN).log10();
+                let level = band.of(&self.power).max(POWER_MIN).log10();
                 loudest = loudest.max(level);
                 self.picture[row * FRAMES + column] = level;
             }
@@ -138,11 +142,18 @@ impl fmt::Debug for Features {
     }
 }
 
-/// The mel bands from 0 Hz to half the sample rate: triangles that overlap by half.
-fn bands() -> Vec<Band> {
+/// Hann's window of [`WINDOW`] samples as one period, so that it begins with zero and does not end with it.
+pub(crate) fn hann() -> Vec<f32> {
+    let turn = |at: usize| std::f64::consts::TAU * at as f64 / WINDOW as f64;
+    (0..WINDOW).map(|at| (0.5 - 0.5 * turn(at).cos()) as f32).collect()
+}
+
+/// `count` mel bands from 0 Hz to half the sample rate, over the spectrum of [`WINDOW`] samples: triangles that
+/// overlap by half.
+pub(crate) fn bands(count: usize) -> Vec<Band> {
     let top = mel(f64::from(EAR_HZ) / 2.0);
-    let edge = |index: usize| hz(top * index as f64 / (MELS + 1) as f64);
-    (0..MELS)
+    let edge = |index: usize| hz(top * index as f64 / (count + 1) as f64);
+    (0..count)
         .map(|row| {
             let (low, middle, high) = (edge(row), edge(row + 1), edge(row + 2));
             // Wider triangles are lower, so that all have the same area.

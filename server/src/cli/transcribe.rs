@@ -13,6 +13,7 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use asr::{
@@ -27,7 +28,7 @@ use crate::{
     config::{Config, Engine},
     engine::{self, Broken, NoEars},
     format::{Format, text},
-    transcribe::{self, Job, Pace, Source, TranscribeError, Update},
+    transcribe::{self, Job, Pace, Source, Told, TranscribeError, Update, Voices},
     transcript::{Speakers, Transcript},
 };
 
@@ -43,7 +44,7 @@ pub struct Args {
     /// The language spoken: an ISO 639-1 code such as en or de, or auto.
     #[arg(long, default_value = "auto", value_parser = language)]
     pub language: Language,
-    /// Tell who speaks: one speaker per channel.
+    /// Tell who speaks: by channel, or by voice where several people share one.
     #[arg(long)]
     pub diarize: bool,
     /// How many speakers to expect (implies --diarize).
@@ -107,13 +108,16 @@ pub async fn run(args: Args, mut config: Config) -> Result<ExitCode, Error> {
     config.asr.engine = args.engine.unwrap_or(config.asr.engine);
     // A file may have a stream per channel, and is alone here.
     config.limits.streams_max = Some(media::decode::MAX_CHANNELS);
-    let ears = tokio::task::spawn_blocking(move || engine::start(&config)).await.expect("loading does not panic")??;
+    let config = Arc::new(config);
+    let for_ears = Arc::clone(&config);
+    let ears =
+        tokio::task::spawn_blocking(move || engine::start(&for_ears)).await.expect("loading does not panic")??;
     say(&recognizer_line(ears.info()))?;
     transcribe::check_language(ears.info(), &hints(&args))?;
     let mut failed = false;
     let mut latencies = Latencies::default();
     for path in &args.files {
-        match one(&ears, path, &args, &mut latencies).await {
+        match one(&ears, path, &args, &config, &mut latencies).await {
             Ok(()) => {}
             Err(OneError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::FAILURE),
             Err(error) => {
@@ -137,7 +141,13 @@ enum OneError {
     Output(#[from] io::Error),
 }
 
-async fn one(ears: &Ears, path: &Path, args: &Args, latencies: &mut Latencies) -> Result<(), OneError> {
+async fn one(
+    ears: &Ears,
+    path: &Path,
+    args: &Args,
+    config: &Arc<Config>,
+    latencies: &mut Latencies,
+) -> Result<(), OneError> {
     let name = path.to_string_lossy();
     let diarize = args.diarize || args.speakers.is_some();
     let job = Job {
@@ -146,14 +156,16 @@ async fn one(ears: &Ears, path: &Path, args: &Args, latencies: &mut Latencies) -
         speakers: diarize,
         ..Job::new(source(path), Clock.today())
     };
+    let job = if diarize { Job { voices: voices(config, args.speakers).await, ..job } } else { job };
     let job = match args.realtime {
         true => Job { pace: Pace::Live, endpointing_ms: StreamConfig::default().endpointing_ms, ..job },
         false => job,
     };
     let show = Show::new(&name, args.realtime);
-    // Live text is printed as it is said; every other output is one piece.
-    let printed_live = args.realtime && args.format == Format::Text && args.out_dir.is_none();
     let mut running = transcribe::start(ears, job).await?;
+    // Live text is printed as it is said; every other output is one piece, and so is text that waits for its speakers.
+    let printed_live =
+        args.realtime && args.format == Format::Text && args.out_dir.is_none() && !running.tells_voices();
     let transcript = loop {
         match running.next().await {
             Some(Ok(Update::Progress(fraction))) => show.progress(fraction),
@@ -194,6 +206,16 @@ async fn one(ears: &Ears, path: &Path, args: &Args, latencies: &mut Latencies) -
         None => print(&args.format.write(&transcript, &name))?,
     }
     Ok(())
+}
+
+/// What tells voices apart in one recording, or why nothing does.
+async fn voices(config: &Arc<Config>, expected: Option<u16>) -> Voices {
+    let config = Arc::clone(config);
+    let loaded = tokio::task::spawn_blocking(move || engine::diarizer(&config)).await.expect("loading does not panic");
+    match loaded {
+        Ok(diarizer) => Voices::Told(Box::new(Told { diarizer, expected: expected.map(usize::from) })),
+        Err(broken) => Voices::Alike(broken.to_string().into()),
+    }
 }
 
 /// What clap cannot see: several files whose outputs would run into each other.
@@ -245,15 +267,19 @@ fn recognizer_line(info: &Info) -> String {
     line
 }
 
-/// A number of speakers that the channels do not bear out is said, not silently dropped.
+/// A number of speakers that the recording does not bear out is said, not silently dropped.
 fn expected_speakers(transcript: &Transcript, expected: Option<u16>) -> Option<String> {
     let expected = usize::from(expected?);
-    (transcript.speakers == Speakers::ByChannel && expected != transcript.lanes.len()).then(|| {
-        format!(
+    match transcript.speakers {
+        Speakers::ByChannel if expected != transcript.lanes.len() => Some(format!(
             "{expected} speakers were expected; the recording has {} channels, each of them one speaker",
             transcript.lanes.len()
-        )
-    })
+        )),
+        Speakers::ByVoice { people } if expected != people => {
+            Some(format!("{expected} speakers were expected; {people} were told apart by their voices"))
+        }
+        Speakers::Unasked | Speakers::ByChannel | Speakers::ByVoice { .. } | Speakers::Unknown => None,
+    }
 }
 
 fn print(text: &str) -> io::Result<()> {
@@ -318,5 +344,8 @@ mod tests {
         assert!(expected_speakers(&transcript, Some(3)).is_some());
         assert_eq!(expected_speakers(&transcript, Some(2)), None);
         assert_eq!(expected_speakers(&transcript, None), None);
+        let transcript = sample::transcript(Speakers::ByVoice { people: 2 }, vec![sample::segment(1, "Yes.", 0)]);
+        assert!(expected_speakers(&transcript, Some(3)).is_some_and(|said| said.contains("2 were told apart")));
+        assert_eq!(expected_speakers(&transcript, Some(2)), None);
     }
 }

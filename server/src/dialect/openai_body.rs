@@ -138,10 +138,7 @@ fn diarized(transcript: &Transcript) -> Value {
 
 fn speaker_segment(segment: &Segment, index: usize, speakers: Speakers) -> Value {
     let speech = segment.speech();
-    let speaker = match speakers {
-        Speakers::ByChannel => letters(segment.lane),
-        Speakers::Unasked | Speakers::Unknown => "unknown".to_owned(),
-    };
+    let speaker = if speakers.knows(segment.lane) { letters(segment.lane) } else { "unknown".to_owned() };
     json!({
         "type": "transcript.text.segment",
         "id": format!("seg_{index:03}"),

@@ -101,7 +101,7 @@ fn utterance<'a>(transcript: &Transcript, id: usize, heard: &'a Segment) -> Utte
 fn speakers(transcript: &Transcript) -> Vec<Speaker> {
     match transcript.speakers {
         Speakers::Unasked => Vec::new(),
-        Speakers::ByChannel | Speakers::Unknown => transcript
+        Speakers::ByChannel | Speakers::ByVoice { .. } | Speakers::Unknown => transcript
             .lanes
             .iter()
             .enumerate()

@@ -1,11 +1,14 @@
 //! RTTM: who spoke when, as scoring tools read it. Source: NIST Rich Transcription evaluation, RTTM v1.3.
 //!
-//! One `SPEAKER` line per segment, from its first to its last word. Without diarization every line names
-//! `unknown`.
+//! One `SPEAKER` line per segment, from its first to its last word; where voices were told apart, one per turn, whether
+//! words were heard in it or not. Without diarization every line names `unknown`.
 
 use std::{fmt::Write, path::Path};
 
-use crate::transcript::Transcript;
+use asr::diarize::VoiceId;
+use media::time::Span;
+
+use crate::transcript::{Speakers, Transcript};
 
 /// Writes the lines for the recording called `name`; its stem names the recording.
 pub fn write(transcript: &Transcript, name: &str) -> String {
@@ -13,25 +16,38 @@ pub fn write(transcript: &Transcript, name: &str) -> String {
     let recording: String = stem.chars().map(|c| if c.is_whitespace() { '_' } else { c }).collect();
     let recording = if recording.is_empty() || recording == "-" { "stdin".to_owned() } else { recording };
     let mut out = String::new();
-    for segment in transcript.in_order() {
-        let speech = segment.speech();
-        let speaker = transcript.speaker(segment.lane).unwrap_or_else(|| "unknown".to_owned());
+    for (channel, span, speaker) in spoken(transcript) {
+        let speaker = transcript.speaker(speaker).unwrap_or_else(|| "unknown".to_owned());
         writeln!(
             out,
             "SPEAKER {recording} {channel} {start:.3} {duration:.3} <NA> <NA> {speaker} <NA> <NA>",
-            channel = segment.lane + 1,
-            start = speech.start.as_secs_f64(),
-            duration = speech.duration().as_secs_f64(),
+            start = span.start.as_secs_f64(),
+            duration = span.duration().as_secs_f64(),
         )
         .expect("writing to a string cannot fail");
     }
     out
 }
 
+/// The channel, the time and the lane of everything that was spoken, by start.
+fn spoken(transcript: &Transcript) -> Vec<(usize, Span, usize)> {
+    match transcript.speakers {
+        // Voices share the one channel there is.
+        Speakers::ByVoice { people } => {
+            let lane = |voice: Option<VoiceId>| voice.map_or(people, |voice| usize::from(voice.0));
+            transcript.turns.iter().map(|turn| (1, turn.span, lane(turn.voice))).collect()
+        }
+        Speakers::Unasked | Speakers::ByChannel | Speakers::Unknown => {
+            let segments = transcript.in_order().into_iter();
+            segments.map(|segment| (segment.lane + 1, segment.speech(), segment.lane)).collect()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transcript::{Speakers, sample};
+    use crate::transcript::sample;
 
     #[test]
     fn every_line_has_ten_fields() {
@@ -40,6 +56,23 @@ mod tests {
             write(&sample::transcript(Speakers::ByChannel, segments), "calls/my call.wav"),
             "SPEAKER my_call 1 0.250 0.600 <NA> <NA> channel_0 <NA> <NA>\n\
              SPEAKER my_call 2 1.000 0.300 <NA> <NA> channel_1 <NA> <NA>\n"
+        );
+    }
+
+    #[test]
+    fn voices_have_a_line_for_each_turn() {
+        use asr::diarize::Turn;
+        use media::time::MediaTime;
+        let mut transcript = sample::transcript(Speakers::ByVoice { people: 1 }, vec![sample::segment(0, "Hello.", 0)]);
+        let turn = |voice: Option<u16>, start_ms, end_ms| Turn {
+            voice: voice.map(VoiceId),
+            span: Span::new(MediaTime::from_millis(start_ms), MediaTime::from_millis(end_ms)),
+        };
+        transcript.turns = vec![turn(Some(0), 0, 1_250), turn(None, 1_000, 2_000)];
+        assert_eq!(
+            write(&transcript, "talk.wav"),
+            "SPEAKER talk 1 0.000 1.250 <NA> <NA> speaker_0 <NA> <NA>\n\
+             SPEAKER talk 1 1.000 1.000 <NA> <NA> unknown <NA> <NA>\n"
         );
     }
 

@@ -78,6 +78,24 @@ impl Store {
         Ok(self.usable("smart-turn-v3")?.swap_remove(0))
     }
 
+    /// The model that hears speech and overlap in a recording of several people.
+    ///
+    /// # Errors
+    /// [`Unusable`] when it is missing or damaged.
+    pub fn segmentation(&self) -> Result<PathBuf, Unusable> {
+        Ok(self.usable("pyannote-segmentation-3.0")?.swap_remove(0))
+    }
+
+    /// The model that tells voices apart. No place has it for download in this form, so it is not listed: what people
+    /// put there by hand is taken as it is.
+    ///
+    /// # Errors
+    /// [`Unusable::ByHand`] when it is not there.
+    pub fn voice(&self) -> Result<PathBuf, Unusable> {
+        let path = self.dir.join("resemblyzer-ge2e").join("resemblyzer_ge2e.onnx");
+        if path.is_file() { Ok(path) } else { Err(Unusable::ByHand { path, why: "is not there".to_owned() }) }
+    }
+
     /// The three files of Moonshine tiny (English).
     ///
     /// # Errors
@@ -336,6 +354,14 @@ pub enum Unusable {
         /// Which of its files.
         file: PathBuf,
         /// What is wrong with it.
+        why: String,
+    },
+    /// A model that nothing can fetch is not there, or is not what it should be.
+    #[error("the voice model {why}: it goes to {} by hand", path.display())]
+    ByHand {
+        /// Where it belongs.
+        path: PathBuf,
+        /// What is wrong with it, as the rest of a sentence about it.
         why: String,
     },
     /// No model of that name is listed or lies in the folder.

@@ -8,7 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use asr::pool::{Ears, Refused, StreamConfig, StreamEvents, StreamInput};
+use asr::{
+    diarize::Turn,
+    pool::{Ears, Refused, StreamConfig, StreamEvents, StreamInput},
+    recognizer,
+};
 use media::{
     decode::Losses,
     frame::EAR_HZ,
@@ -16,13 +20,15 @@ use media::{
 };
 use tokio::sync::{oneshot, watch};
 
-use super::{Job, Pace, TranscribeError, source::Opened as Media};
+use super::{Job, Pace, Told, TranscribeError, Voices, source::Opened as Media};
 use crate::clock::Clock;
 
 /// What the feeder says once the streams are open.
 pub(super) struct Opened {
     pub(super) streams: Vec<StreamEvents>,
     pub(super) channels: u16,
+    /// Whether voices are told apart on the only lane.
+    pub(super) voices: bool,
     pub(super) at: Instant,
 }
 
@@ -33,6 +39,8 @@ pub(super) struct Fed {
     pub(super) duration: Duration,
     /// What was missing in it.
     pub(super) losses: Losses,
+    /// Who spoke when, where voices are told apart.
+    pub(super) turns: Option<Result<Vec<Turn>, recognizer::Error>>,
     /// Why it ended before the end of the recording.
     pub(super) failed: Option<TranscribeError>,
 }
@@ -49,14 +57,20 @@ pub(super) fn run(
     match open(ears, job) {
         Ok((mut feeder, streams)) => {
             let at = Clock.now();
-            let channels = feeder.channels;
-            if opened.send(Ok(Opened { streams, channels, at })).is_err() {
+            let (channels, voices) = (feeder.channels, feeder.voices.is_some());
+            if opened.send(Ok(Opened { streams, channels, voices, at })).is_err() {
                 return Fed::default();
             }
             let deadline = (pace == Pace::Live).then_some(Deadlines { began: at, gone });
             let failed = feeder.run(progress, deadline.as_ref()).err();
-            // Dropping the feeder ends the streams; the words that are pending become final.
-            Fed { duration: feeder.duration(), losses: feeder.media.decoder.losses(), failed }
+            let (duration, losses) = (feeder.duration(), feeder.media.decoder.losses());
+            let voices = feeder.voices.take();
+            // That ends the streams; the words that are pending become final.
+            drop(feeder);
+            // Where nobody listens any more nobody asks either.
+            let is_asked = !matches!(failed, Some(TranscribeError::Closing));
+            let turns = voices.filter(|_| is_asked).map(Listening::finish);
+            Fed { duration, losses, turns, failed }
         }
         Err(error) => {
             // The receiver is gone when the caller is: then nobody is left to tell.
@@ -90,11 +104,16 @@ fn open(ears: &Ears, job: Job) -> Result<(Feeder, Vec<StreamEvents>), Transcribe
         .unzip();
     let lanes = vec![Vec::new(); adaptor.streams()];
     let channels = first.format().channels;
+    let voices = match job.voices {
+        Voices::Told(told) if job.speakers && lanes.len() == 1 => Some(Listening { told, failed: None }),
+        Voices::Told(_) | Voices::Alike(_) => None,
+    };
     let mut feeder = Feeder {
         media,
         adaptor,
         inputs,
         lanes,
+        voices,
         channels,
         rate_hz: first.rate_hz,
         decoded_samples: 0,
@@ -110,6 +129,8 @@ struct Feeder {
     inputs: Vec<StreamInput>,
     /// Samples at [`EAR_HZ`] not yet handed over, per lane; all of one length.
     lanes: Vec<Vec<f32>>,
+    /// What listens for voices on the only lane.
+    voices: Option<Listening>,
     channels: u16,
     rate_hz: u32,
     decoded_samples: u64,
@@ -153,6 +174,9 @@ impl Feeder {
             for (lane, input) in self.lanes.iter().zip(&mut self.inputs) {
                 let piece = &lane[from.min(lane.len())..(from + step).min(lane.len())];
                 input.push_blocking(piece).map_err(|_| TranscribeError::Closing)?;
+                if let Some(voices) = &mut self.voices {
+                    voices.hear(piece);
+                }
             }
             self.pushed_samples += step.min(longest - from) as u64;
             if let Some(deadlines) = deadlines {
@@ -166,6 +190,28 @@ impl Feeder {
     fn duration(&self) -> Duration {
         let ticks = u128::from(self.decoded_samples) * u128::from(CLOCK_HZ) / u128::from(self.rate_hz);
         MediaTime::from_ticks(ticks as u64).as_duration()
+    }
+}
+
+/// Voices that are told apart while the recording is read. What fails costs the names, never the words.
+struct Listening {
+    told: Box<Told>,
+    failed: Option<recognizer::Error>,
+}
+
+impl Listening {
+    fn hear(&mut self, samples: &[f32]) {
+        if self.failed.is_none() {
+            self.failed = self.told.diarizer.hear(samples).err();
+        }
+    }
+
+    fn finish(self) -> Result<Vec<Turn>, recognizer::Error> {
+        let Told { diarizer, expected } = *self.told;
+        match self.failed {
+            Some(error) => Err(error),
+            None => diarizer.finish(expected),
+        }
     }
 }
 

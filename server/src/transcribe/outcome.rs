@@ -9,7 +9,7 @@ use asr::{event::LostWhy, recognizer::Info};
 use bot::brain::{ActionItem, Brain, Heard, Input, ItemId, Output, Standing};
 use media::{id::ParticipantId, time::MediaTime};
 
-use super::{Job, TranscribeError, feed::Fed, readable, why_lost};
+use super::{Job, TranscribeError, Voices, feed::Fed, readable, voices, why_lost};
 use crate::transcript::{Lane, Segment, Speakers, Transcript};
 
 /// What was heard so far.
@@ -20,6 +20,9 @@ pub(super) struct Collected {
     each_channel: bool,
     call_date: jiff::civil::Date,
     speakers: Speakers,
+    tells_voices: bool,
+    /// Why voices are not told apart, as a part of a sentence.
+    alike: String,
     lanes: Vec<Lane>,
     lost: [(LostWhy, Duration); 2],
 }
@@ -33,13 +36,19 @@ impl Collected {
             each_channel: job.listen == media::ears::Listen::PerChannel,
             call_date: job.call_date,
             speakers: Speakers::Unasked,
+            tells_voices: false,
+            alike: match &job.voices {
+                Voices::Alike(why) => why.to_string(),
+                Voices::Told(_) => String::new(),
+            },
             lanes: Vec::new(),
             lost: [(LostWhy::Overload, Duration::ZERO), (LostWhy::Recognizer, Duration::ZERO)],
         }
     }
 
-    pub(super) fn with_lanes(mut self, lanes: usize, channels: u16) -> Self {
+    pub(super) fn with_lanes(mut self, lanes: usize, channels: u16, tells_voices: bool) -> Self {
         self.lanes = vec![Lane::default(); lanes];
+        self.tells_voices = tells_voices;
         self.speakers = match (self.speakers_asked, self.each_channel && channels > 1) {
             (false, _) => Speakers::Unasked,
             (true, true) => Speakers::ByChannel,
@@ -54,6 +63,10 @@ impl Collected {
 
     pub(super) fn speakers(&self) -> Speakers {
         self.speakers
+    }
+
+    pub(super) fn tells_voices(&self) -> bool {
+        self.tells_voices
     }
 
     pub(super) fn segment(&mut self, segment: Segment) {
@@ -90,8 +103,21 @@ impl Collected {
                 warnings.push(format!("{} of the audio went unheard: {}", readable(sum), why_lost(why)));
             }
         }
-        if self.speakers == Speakers::Unknown {
-            warnings.push(NO_VOICES.to_owned());
+        let turns = match fed.turns {
+            Some(Ok(turns)) => turns,
+            Some(Err(error)) => {
+                self.tells_voices = false;
+                self.alike = error.to_string();
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        if self.tells_voices {
+            let heard = self.lanes.pop().unwrap_or_default();
+            self.speakers = Speakers::ByVoice { people: voices::people(&turns) };
+            self.lanes = voices::by_voice(heard, &turns);
+        } else if self.speakers == Speakers::Unknown {
+            warnings.push(no_voices(&self.alike));
         }
         let mut transcript = Transcript {
             duration_s: fed.duration.as_secs_f64(),
@@ -99,6 +125,7 @@ impl Collected {
             language: self.language(),
             speakers: self.speakers,
             lanes: std::mem::take(&mut self.lanes),
+            turns,
             action_items: Vec::new(),
             warnings,
         };
@@ -134,17 +161,14 @@ fn action_items(transcript: &Transcript, call_date: jiff::civil::Date) -> Vec<Ac
             }
         }
     };
-    let participant = |lane: usize| (transcript.speakers == Speakers::ByChannel).then_some(ParticipantId(lane as u64));
+    let participant = |lane: usize| transcript.speakers.knows(lane).then_some(ParticipantId(lane as u64));
     for lane in 0..transcript.lanes.len() {
         if let Some(participant) = participant(lane) {
             hear(Input::Joined { participant, name: transcript.speaker(lane) }, MediaTime::ZERO);
         }
     }
     for segment in transcript.in_order() {
-        let speaker = match transcript.speakers {
-            Speakers::ByChannel => transcript.speaker(segment.lane),
-            Speakers::Unasked | Speakers::Unknown => None,
-        };
+        let speaker = transcript.speakers.knows(segment.lane).then(|| transcript.speaker(segment.lane)).flatten();
         let heard = Heard {
             participant: participant(segment.lane),
             utterance: segment.utterance,
@@ -161,6 +185,47 @@ fn action_items(transcript: &Transcript, call_date: jiff::civil::Date) -> Vec<Ac
     items
 }
 
-/// Said when somebody asks who speaks and there is one channel.
-const NO_VOICES: &str = "speakers cannot be told apart by their voices in this build, only by channel; \
-                         the recording is heard as one unknown speaker";
+/// Said when somebody asks who speaks, there is one channel, and voices are not told apart.
+fn no_voices(why: &str) -> String {
+    format!(
+        "speakers cannot be told apart by their voices, only by channel: {why}; the recording is heard as one unknown \
+         speaker"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use asr::recognizer;
+
+    use super::*;
+    use crate::{transcribe::Source, transcript::sample};
+
+    /// One lane on which somebody was heard and voices were listened to.
+    fn heard() -> Collected {
+        let engine = sample::transcript(Speakers::Unknown, Vec::new()).engine;
+        let day = jiff::civil::date(2026, 3, 2);
+        let job = Job { speakers: true, ..Job::new(Source::Bytes(bytes::Bytes::new()), day) };
+        let mut collected = Collected::new(engine, &job).with_lanes(1, 1, true);
+        collected.segment(sample::segment(0, "Hello there.", 0));
+        collected
+    }
+
+    #[test]
+    fn voices_that_could_not_be_told_apart_cost_no_word() {
+        let failed = Fed { turns: Some(Err(recognizer::Error::Engine("out of memory".into()))), ..Fed::default() };
+        let transcript = heard().finish(failed).unwrap();
+        assert_eq!((transcript.text().as_str(), transcript.speakers), ("Hello there.", Speakers::Unknown));
+        let [warning] = transcript.warnings.as_slice() else { panic!("{:?}", transcript.warnings) };
+        assert!(warning.contains("out of memory"), "{warning}");
+    }
+
+    #[test]
+    fn a_recording_in_which_no_voice_was_found_keeps_its_words() {
+        let transcript = heard().finish(Fed { turns: Some(Ok(Vec::new())), ..Fed::default() }).unwrap();
+        assert_eq!(
+            (transcript.text().as_str(), transcript.speakers),
+            ("Hello there.", Speakers::ByVoice { people: 0 })
+        );
+        assert_eq!(transcript.speaker(0).as_deref(), Some("unknown"));
+    }
+}
