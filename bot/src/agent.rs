@@ -10,6 +10,7 @@
 //! this machine. Nothing here opens a socket, reads a clock or logs.
 
 mod calls;
+mod dialog;
 mod exchange;
 mod history;
 mod keys;
@@ -21,12 +22,13 @@ mod notice;
 mod parting;
 mod plain;
 mod prompt;
-mod reply;
+pub(crate) mod reply;
 mod speech;
 mod template;
 #[cfg(test)]
 mod tests;
 mod thinking;
+mod understanding;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -105,6 +107,17 @@ pub enum Input {
         /// When.
         when: When,
     },
+    /// Whoever holds the line wants an answer now: to what the caller has said, and to the conversation as it is where they
+    /// said nothing. While one is under way that is the answer.
+    Respond,
+    /// Whoever holds the line stops the turn under way; it is answered no more.
+    Stop,
+    /// What the caller has said of the turn under way counts for nothing.
+    Forget,
+    /// This was said beside the call, and belongs to the conversation from now on. Nobody answers it by itself.
+    Recall(llm::Message),
+    /// This is the conversation so far, in place of what is remembered.
+    Past(Vec<llm::Message>),
     /// A piece of a model's answer.
     Said {
         /// To which question.
@@ -180,6 +193,8 @@ pub enum Input {
         /// What it may call.
         tools: Vec<Offer>,
     },
+    /// So many people are there besides the agent. Among several, one that has wake phrases answers only whoever says one.
+    Company(usize),
     /// Time has passed: at the latest when [`Agent::due`] says so.
     Tick,
     /// The caller has gone.
@@ -300,21 +315,6 @@ impl Facts {
     }
 }
 
-impl From<&tools::Tool> for Offer {
-    fn from(tool: &tools::Tool) -> Self {
-        Self {
-            spec: llm::ToolSpec {
-                name: tool.name.clone(),
-                description: tool.description.clone(),
-                parameters: tool.parameters.clone(),
-            },
-            is_safe_to_cancel: tool.rule.is_safe_to_cancel,
-            filler: tool.rule.filler.clone(),
-            timeout: tool.rule.timeout,
-        }
-    }
-}
-
 impl fmt::Debug for Input {
     /// What kind, and of which turn: never words, numbers or keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -332,6 +332,12 @@ impl fmt::Debug for Input {
             Self::Key(_) => f.write_str("Key"),
             Self::Wrote(text) => write!(f, "Wrote({} characters)", text.chars().count()),
             Self::Say { text, when } => write!(f, "Say({} characters, {when:?})", text.chars().count()),
+            Self::Respond => f.write_str("Respond"),
+            Self::Stop => f.write_str("Stop"),
+            Self::Forget => f.write_str("Forget"),
+            Self::Recall(_) => f.write_str("Recall"),
+            Self::Past(messages) => write!(f, "Past({} messages)", messages.len()),
+            Self::Company(people) => write!(f, "Company({people})"),
             Self::Said { ask, delta } => {
                 let what = match delta {
                     llm::Delta::Text(_) => "text",

@@ -164,6 +164,8 @@ pub enum EndWhy {
     Keys,
     /// It was written, not spoken.
     Written,
+    /// Whoever holds the line asked for an answer.
+    Asked,
 }
 
 /// Why something is no turn.

@@ -33,7 +33,8 @@ use crate::{
     auth::{self, keys::KeyRing},
     clock::Clock,
     config::Config,
-    console, dialect,
+    console,
+    dialect::{self, openai_realtime::Secrets},
     engine::{self, NoEars, Size},
     error::ApiError,
     linger,
@@ -67,6 +68,7 @@ struct Inner {
     webrtc: Arc<WebRtc>,
     agents: Agents,
     says: Says,
+    secrets: Secrets,
     clock: Clock,
     shutdown: CancellationToken,
     http: reqwest::Client,
@@ -111,6 +113,7 @@ impl App {
             webrtc,
             agents,
             says: Says::default(),
+            secrets: Secrets::default(),
             clock: Clock,
             shutdown,
             http,
@@ -251,6 +254,11 @@ impl App {
     /// What is said because somebody asked for it.
     pub(crate) fn says(&self) -> &Says {
         &self.inner.says
+    }
+
+    /// The short-lived keys of OpenAI's realtime sockets.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.inner.secrets
     }
 
     /// The places there are.

@@ -310,6 +310,11 @@ impl Call {
         self.finalize_through(self.bridge.now());
     }
 
+    /// The same with what is said in the next moment: what a caller said already may still be on its way here.
+    pub fn finalize_soon(&self, after: Duration) {
+        self.finalize_through(self.bridge.now() + after);
+    }
+
     /// Asks for the words of everything that the leg says up to `through`.
     pub fn finalize_through(&self, through: MediaTime) {
         self.finalize.ask(through);

@@ -6,6 +6,7 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use asr::recognizer::Hints;
 use media::{
     bridge::LegEvent,
     dsp::resample::{BadRate, Resampler},
@@ -38,6 +39,7 @@ pub(crate) struct Hearing {
     taken: Arc<Taken>,
     mix: Option<Mix>,
     lag_ms: Option<u64>,
+    finalized: u64,
 }
 
 enum Stage {
@@ -56,7 +58,7 @@ pub(crate) enum Item {
 
 impl Hearing {
     pub(crate) fn new(call: Call, taken: Arc<Taken>, mix: Option<Mix>) -> Self {
-        Self { stage: Stage::On { call: Box::new(call), give_up_at: None }, taken, mix, lag_ms: None }
+        Self { stage: Stage::On { call: Box::new(call), give_up_at: None }, taken, mix, lag_ms: None, finalized: 0 }
     }
 
     /// What comes next; `None` when the last words are out and the participant has left. Cancel-safe.
@@ -79,7 +81,10 @@ impl Hearing {
                     event = call.next() => {
                         self.lag_ms = call.lag_ms();
                         match event {
-                            Some(LegEvent::Source { at, event: Event::MarkPlayed(FINALIZED) }) => call.finalize_through(at),
+                            Some(LegEvent::Source { at, event: Event::MarkPlayed(FINALIZED) }) => {
+                                self.finalized += 1;
+                                call.finalize_through(at);
+                            }
                             Some(LegEvent::Source { event: Event::MarkPlayed(FINISHED), .. }) | None => self.hang_up(),
                             Some(_) => {}
                         }
@@ -111,6 +116,26 @@ impl Hearing {
     /// How much has been taken in.
     pub(crate) fn heard(&self) -> MediaTime {
         self.taken.duration()
+    }
+
+    /// How often the words of all that was said so far were asked for.
+    pub(crate) fn finalized(&self) -> u64 {
+        self.finalized
+    }
+
+    /// Asks for the words of all that is said until `after` from now, where no microphone has marks.
+    pub(crate) fn finalize_soon(&mut self, after: Duration) {
+        if let Stage::On { call, .. } = &self.stage {
+            call.finalize_soon(after);
+        }
+        self.finalized += 1;
+    }
+
+    /// Lets the ears expect another language or other terms from now on.
+    pub(crate) fn expect(&self, hints: Hints) {
+        if let Stage::On { call, .. } = &self.stage {
+            call.expect(hints);
+        }
     }
 
     /// How long after its last sound the newest words came out.

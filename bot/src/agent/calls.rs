@@ -129,7 +129,8 @@ impl Agent {
     /// A call of a turn that is over came to something: the model is to know.
     fn on_late(&mut self, orphan: &Orphan, outcome: &Outcome, what: ToolStep, now: MediaTime) {
         // Where the call is forgotten, there is nothing that the result could be told of.
-        self.has_news |= self.history.result(&orphan.call, outcome);
+        let is_new = self.history.result(&orphan.call, outcome);
+        self.has_news |= is_new && !self.persona.turn.ends_with_calls;
         let Orphan { turn, since, .. } = *orphan;
         let (call, name) = (orphan.call.id.clone(), orphan.tool.clone());
         self.publish(Notice::Tool { turn, call, name, what, after: now.since(since) });
@@ -203,6 +204,20 @@ impl Agent {
             }
         }
         notices.into_iter().for_each(|notice| self.publish(notice));
+    }
+
+    /// The turn is over and its calls go on without it; how many.
+    pub(super) fn outlive(&mut self, exchange: &Exchange, now: MediaTime) -> usize {
+        let before = self.orphans.len();
+        for calling in &exchange.calls {
+            if let State::Running(until) = calling.state {
+                let (call, tool) = (calling.call.clone(), calling.tool.clone());
+                let (turn, since) = (exchange.turn, calling.since);
+                self.orphans.push(Orphan { call, tool, turn, since, until });
+                self.publish(step(turn, calling, ToolStep::GoesOn, now));
+            }
+        }
+        self.orphans.len() - before
     }
 
     fn running(&mut self, id: &str) -> Option<&mut Calling> {

@@ -191,6 +191,23 @@ impl Exchange {
             && !self.is_speaking()
     }
 
+    /// Whether all that is left of it are calls that somebody carries out.
+    pub(super) fn has_only_calls(&self) -> bool {
+        let is_out = |calling: &Calling| matches!(calling.state, State::Running(_));
+        !self.is_prepared
+            && self.asking.is_none()
+            && self.then.is_none()
+            && !self.is_speaking()
+            && self.calls.iter().any(is_out)
+            && self.calls.iter().all(|calling| is_out(calling) || matches!(calling.state, State::Done(_)))
+    }
+
+    /// Whether more of it may come although what was said is not heard yet.
+    pub(super) fn is_composing(&self) -> bool {
+        let is_out = |calling: &Calling| matches!(calling.state, State::Held | State::Running(_));
+        self.asking.is_some() || self.calls.iter().any(is_out)
+    }
+
     /// Whether a sentence waits or is being heard.
     pub(super) fn is_speaking(&self) -> bool {
         self.sentences.iter().any(|sentence| sentence.stage != Stage::Over)

@@ -48,6 +48,12 @@ pub struct Agent {
     pub(super) typing: Typing,
     /// Calls of turns that are over.
     pub(super) orphans: Vec<Orphan>,
+    /// So many people there are besides us.
+    pub(super) company: usize,
+    /// Until then whatever is said among several goes on with what was said to us.
+    pub(super) listens_until: MediaTime,
+    /// Since when somebody wants an answer that has not begun.
+    pub(super) asked: Option<MediaTime>,
     /// Whether a tool said something that no model has read.
     pub(super) has_news: bool,
     /// All calls that were ever made, by their names.
@@ -100,6 +106,9 @@ impl Agent {
             waiting: None,
             typing: Typing::default(),
             orphans: Vec::new(),
+            company: 1,
+            listens_until: MediaTime::ZERO,
+            asked: None,
             has_news: false,
             called: BTreeSet::new(),
             summing: None,
@@ -159,6 +168,7 @@ impl Agent {
                     exchange.and_then(Exchange::calls_due),
                     exchange.and_then(Exchange::voice_due).filter(|_| !self.turns.is_paused()),
                     self.bridge_due(),
+                    self.asked.filter(|_| self.turns.is_owed()).map(|asked| asked + OWED_MAX),
                 ]
                 .into_iter()
                 .flatten()
@@ -170,6 +180,11 @@ impl Agent {
     /// Whether the conversation is over: nothing more will be asked for once it is drained.
     pub fn is_over(&self) -> bool {
         self.phase == Phase::Over
+    }
+
+    /// Whether the turn under way may have more to say that does not wait until what was said is heard.
+    pub fn is_composing(&self) -> bool {
+        self.exchange.as_ref().is_some_and(Exchange::is_composing)
     }
 
     /// The language of the conversation at present.
@@ -196,6 +211,28 @@ impl Agent {
                 self.on_written(text.trim(), EndWhy::Written, now);
             }
             Input::Say { text, when } if !text.trim().is_empty() => self.on_say(text, when, now),
+            Input::Respond if is_talking => {
+                self.asked.get_or_insert(now);
+            }
+            Input::Stop if is_talking => self.on_stop(now),
+            Input::Company(people) => self.company = people,
+            Input::Forget if is_talking => {
+                self.throw_away(now);
+                self.turns.take(now);
+            }
+            Input::Recall(message) => {
+                self.throw_away(now);
+                self.history.recall(vec![message]);
+            }
+            Input::Past(messages) => {
+                self.throw_away(now);
+                // A summary would be of what was there before.
+                if let Some(summing) = self.summing.take() {
+                    self.outputs.push_back(Output::Cancel(summing.ask));
+                }
+                self.history = History::default();
+                self.history.recall(messages);
+            }
             Input::Changed { persona, tools } => self.on_changed(persona, tools),
             Input::Said { ask, delta } => self.on_said(ask, delta, now),
             Input::AskFailed { ask, why } => self.on_ask_failed(ask, &why.to_string(), now),
@@ -212,6 +249,9 @@ impl Agent {
             | Input::Key(_)
             | Input::Wrote(_)
             | Input::Say { .. }
+            | Input::Respond
+            | Input::Stop
+            | Input::Forget
             | Input::CameBack
             | Input::TookOver { .. }
             | Input::Begin
@@ -268,11 +308,13 @@ impl Agent {
             }
             // Whoever speaks over a good-bye is listened to before the call ends.
             let is_held = |exchange: &Exchange| exchange.then.is_some() && self.turns.is_paused();
-            if self.exchange.as_ref().is_some_and(|exchange| exchange.is_over() && !is_held(exchange)) {
+            let ends_with_calls = self.persona.turn.ends_with_calls;
+            let is_over = |exchange: &Exchange| exchange.is_over() || (ends_with_calls && exchange.has_only_calls());
+            if self.exchange.as_ref().is_some_and(|exchange| is_over(exchange) && !is_held(exchange)) {
                 self.finish(now);
                 continue;
             }
-            if self.exchange.is_none() && self.begin_next(now) {
+            if self.answer_who_asks(now) || (self.exchange.is_none() && self.begin_next(now)) {
                 continue;
             }
             self.bridge(now);
@@ -363,6 +405,10 @@ impl Agent {
             });
             return;
         }
+        if !self.is_meant(&ended, now) {
+            self.throw_away(now);
+            return self.publish(Notice::NotMeant { said: ended.said });
+        }
         let said = ended.said.reveal().to_owned();
         self.language = language::heard(&said, ended.language.as_deref(), self.language, &self.persona);
         let language = self.language;
@@ -384,6 +430,7 @@ impl Agent {
         exchange.said = Some(said);
         exchange.caller_ended = Some(ended.at);
         self.publish(Notice::TurnEnded { turn, ended, was_prepared });
+        self.tell_understood(turn, now);
         if was_prepared {
             self.release_sentences();
         } else {
@@ -393,6 +440,9 @@ impl Agent {
 
     fn on_prepare(&mut self, said: &str, tag: Option<&str>, now: MediaTime) {
         if self.exchange.is_some() || self.waiting.is_some() || self.must_end || self.typing.is_under_way() {
+            return;
+        }
+        if !self.is_spoken_to(said, now) {
             return;
         }
         let language = language::heard(said, tag, self.language, &self.persona);
@@ -462,6 +512,43 @@ impl Agent {
         }
     }
 
+    /// Answers because somebody wants it, as soon as all words are there; whether it did.
+    fn answer_who_asks(&mut self, now: MediaTime) -> bool {
+        let Some(asked) = self.asked else { return false };
+        if self.exchange.as_ref().is_some_and(|exchange| !exchange.is_prepared) {
+            self.asked = None;
+            return false;
+        }
+        if self.turns.is_owed() && now < asked + OWED_MAX {
+            return false;
+        }
+        self.asked = None;
+        let language = self.turns.language();
+        match self.turns.take(now) {
+            Some(said) => {
+                let (why, shape, silence) = (EndWhy::Asked, Shape::Whole, Duration::ZERO);
+                self.on_ended(Ended { said, language, why, probability: None, shape, at: now, silence }, now);
+            }
+            None => {
+                self.throw_away(now);
+                self.begin(Kind::Answer, now);
+                self.ask(now);
+            }
+        }
+        true
+    }
+
+    fn on_stop(&mut self, now: MediaTime) {
+        self.throw_away(now);
+        if self.asked.take().is_some() && self.exchange.is_none() {
+            // Whoever asked is told of a turn that ended before it began.
+            self.begin(Kind::Answer, now);
+        }
+        self.cut(Some(Duration::ZERO), Dropped::Stopped, now);
+        self.turns.overrule();
+        self.turns.attend(now);
+    }
+
     fn on_changed(&mut self, persona: Arc<Persona>, tools: Vec<Offer>) {
         Arc::make_mut(&mut self.facts).tools = tools;
         self.language = persona.answers_in(self.language);
@@ -520,6 +607,9 @@ const LEAVING_MAX: Duration = Duration::from_secs(30);
 
 /// What waits to be said in our name; nobody listens to more of it.
 const TO_SAY_MAX: usize = 16;
+
+/// Whoever wants an answer waits so long for words that the recognizer still owes.
+const OWED_MAX: Duration = Duration::from_millis(1_500);
 
 /// Decisions that may follow each other at one point of time.
 const ROUNDS_MAX: usize = 64;

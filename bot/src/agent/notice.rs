@@ -10,6 +10,7 @@ use tts::voice::Language;
 use crate::{
     ivr::private::Private,
     turn::{Ended, NotTaken, TurnId},
+    understand::emotion::Emotion,
 };
 
 /// Something that an agent did or decided.
@@ -23,6 +24,20 @@ pub enum Notice {
         ended: Ended,
         /// Whether the model was asked already while that was not yet sure.
         was_prepared: bool,
+    },
+    /// What rules make of the caller's turn: a hint, for whoever looks on.
+    Understood {
+        /// The turn that answers.
+        turn: TurnId,
+        /// What it seems to want of the persona's list, and how sure that is, in 0..=1.
+        intents: Vec<(String, f32)>,
+        /// How the caller sounds and how surely, where they do not sound calm.
+        emotion: Option<(Emotion, f32)>,
+    },
+    /// Somebody spoke, among several people, and not to the agent.
+    NotMeant {
+        /// What was said.
+        said: Private,
     },
     /// What was prepared for an end that was none was thrown away.
     ThrownAway {
@@ -169,6 +184,8 @@ pub enum Notice {
 pub enum Dropped {
     /// The caller went on before anything was heard: it is answered together with what follows.
     WentOn,
+    /// Whoever holds the line stopped it.
+    Stopped,
     /// No voice could say it.
     Mute,
     /// The call was over.

@@ -22,10 +22,13 @@ impl Agent {
     /// The turn under way was said to its end.
     pub(super) fn finish(&mut self, now: MediaTime) {
         let Some(exchange) = self.exchange.take() else { return };
+        self.listens_on(now);
         let heard = exchange.heard();
         let turn = exchange.turn;
         self.remember(&exchange);
-        if heard.is_empty() && exchange.said.is_some() {
+        // A call is an answer, too, where it ends the turn.
+        let calls = self.outlive(&exchange, now);
+        if heard.is_empty() && exchange.said.is_some() && calls == 0 {
             self.count(false);
             self.publish(Notice::Dropped { turn, why: Dropped::Mute, after: now.since(exchange.since) });
         } else {
@@ -140,6 +143,7 @@ impl Agent {
     /// What the caller has begun to say or type will be no turn.
     fn drop_pending(&mut self, now: MediaTime) {
         self.typing.take();
+        self.asked = None;
         let waiting = self.waiting.take().map(|ended| ended.said);
         for said in waiting.into_iter().chain(self.turns.take(now)) {
             self.publish(Notice::NotTaken { said, why: NotTaken::CallEnded });

@@ -11,7 +11,7 @@ use super::plain;
 
 /// Cuts one answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Splitter {
+pub(crate) struct Splitter {
     /// What was written and is not yet said.
     rest: String,
     is_first: bool,
@@ -20,12 +20,12 @@ pub(super) struct Splitter {
 
 impl Splitter {
     /// An answer in `language`.
-    pub(super) fn new(language: Language) -> Self {
+    pub(crate) fn new(language: Language) -> Self {
         Self { rest: String::new(), is_first: true, is_german: language.is_kin(Language::GERMAN) }
     }
 
     /// Takes the next piece of text; what can be said now.
-    pub(super) fn push(&mut self, text: &str) -> Vec<String> {
+    pub(crate) fn push(&mut self, text: &str) -> Vec<String> {
         self.rest.push_str(text);
         let mut said = Vec::new();
         while let Some(end) = self.end() {
@@ -37,7 +37,7 @@ impl Splitter {
     }
 
     /// There is no more; what is left to say.
-    pub(super) fn finish(&mut self) -> Vec<String> {
+    pub(crate) fn finish(&mut self) -> Vec<String> {
         let mut said = self.push("\n");
         let piece = std::mem::take(&mut self.rest);
         self.take(&piece, &mut said);

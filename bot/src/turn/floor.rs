@@ -106,6 +106,12 @@ impl Turns {
         self.early = None;
     }
 
+    /// Whoever holds the line has shown that they are there: silence counts anew from now on.
+    pub fn attend(&mut self, now: MediaTime) {
+        self.idle_since = now;
+        self.idle_times = 0;
+    }
+
     /// Other manners from now on; what is said so far stays.
     pub fn behave(&mut self, settings: TurnSettings) {
         self.settings = settings;
@@ -162,7 +168,21 @@ impl Turns {
         self.early = None;
         self.idle_since = now;
         let text = self.said.take();
+        if !text.is_empty() {
+            // Whoever has said something is there.
+            self.idle_times = 0;
+        }
         (!text.is_empty()).then(|| text.into())
+    }
+
+    /// Whether the recognizer still owes words of the turn under way.
+    pub fn is_owed(&self) -> bool {
+        self.said.is_owed()
+    }
+
+    /// The language of the turn under way, where the recognizer has said one.
+    pub fn language(&self) -> Option<String> {
+        self.said.language()
     }
 
     fn on_ears(&mut self, event: &Event, now: MediaTime) {
@@ -256,8 +276,13 @@ impl Turns {
         {
             self.said.put_back(words);
         }
-        // What was said over an agent that cannot be interrupted waits for its turn, unless it said nothing.
-        if !was_over && matches!(self.caller, Caller::Silent { .. }) && !self.said.is_empty() {
+        // What was said over an agent that cannot be interrupted waits for its turn, unless it said nothing. Whoever asks
+        // for an answer decides on that alone.
+        if !was_over
+            && !self.settings.answers_when_asked
+            && matches!(self.caller, Caller::Silent { .. })
+            && !self.said.is_empty()
+        {
             let text = self.said.text();
             match judge(&text, Duration::MAX, &self.lately, &self.settings) {
                 Judgement::No(why @ (NotTaken::Echo | NotTaken::NoWords)) => self.leave(why),
@@ -345,7 +370,7 @@ impl Turns {
 
     /// When the turn under way ends, if nothing happens before.
     fn end_due(&self) -> Option<(MediaTime, EndWhy)> {
-        if self.floor != Floor::Free {
+        if self.floor != Floor::Free || self.settings.answers_when_asked {
             return None;
         }
         match self.caller {
@@ -388,7 +413,10 @@ impl Turns {
 
     fn idle_due(&self) -> Option<MediaTime> {
         let is_asked = self.settings.idle_after > Duration::ZERO;
-        (is_asked && self.floor == Floor::Free && self.is_quiet() && self.idle_times <= self.settings.idle_times)
+        // Words that wait for somebody to ask for an answer are no sign of life.
+        let is_silent = matches!(self.caller, Caller::Silent { .. });
+        let is_quiet = self.is_quiet() || (self.settings.answers_when_asked && is_silent);
+        (is_asked && self.floor == Floor::Free && is_quiet && self.idle_times <= self.settings.idle_times)
             .then(|| self.idle_since + self.settings.idle_after)
     }
 

@@ -51,11 +51,12 @@ use super::{
     reports::LetThrough,
 };
 
-/// The longest text that a caller may send at once; a command has a hundred bytes.
-pub(super) const TEXT_BYTES_MAX: u32 = 16 * 1024;
+/// The longest text that a caller may send at once: a command has a hundred bytes, what describes an agent and its
+/// functions some ten thousand.
+pub(super) const TEXT_BYTES_MAX: u32 = 128 * 1024;
 
 /// What a caller may have on its way to us over the data channel.
-const TEXTS_BYTES_MAX: u32 = 64 * 1024;
+const TEXTS_BYTES_MAX: u32 = 256 * 1024;
 
 /// What may be on its way to a caller over the data channel before the next text waits.
 const UNHEARD_BYTES_MAX: usize = 64 * 1024;

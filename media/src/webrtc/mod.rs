@@ -17,6 +17,7 @@ pub mod peers;
 mod ports;
 mod reflexive;
 mod reports;
+mod unread;
 
 pub use peer::{Answered, Outgoing, Peer, Sound, State};
 pub use peers::{AnswerError, Peers, Settings};

@@ -4,8 +4,8 @@
 //! [`Connection`], sound between the connection and a leg's rings, and texts between the data channel and
 //! whoever holds the handle. Crossings, and when they are full: sound in, 64 packets, new ones are dropped and
 //! counted by the leg; sound out, the same; the socket, dropped, never retried; texts out, 64, the sender waits;
-//! texts in, 16, dropped. Dropping the [`Peer`] says goodbye and frees everything, as does a caller
-//! that never connects or vanishes.
+//! texts in, 16 and what fits into 256 KiB behind them, dropped. Dropping the [`Peer`] says goodbye and frees
+//! everything, as does a caller that never connects or vanishes.
 
 use std::{
     io,
@@ -24,6 +24,7 @@ use super::{
     connection::{Address, Connection, Got},
     fragment::Fragment,
     offer::Offer,
+    unread::Unread,
 };
 use crate::ring::{
     bell::Doorbell,
@@ -215,6 +216,7 @@ pub(super) async fn start(setup: Setup) -> Result<Answered, Option<String>> {
             incoming: setup.sound.incoming,
             outgoing,
             said: said_in,
+            unread: Unread::default(),
             state,
             limits: setup.limits,
             give_up: Some((now + setup.limits.setup, Failure::NeverConnected)),
@@ -248,6 +250,8 @@ struct Task {
     incoming: PacketWriter,
     outgoing: Option<PacketReader>,
     said: mpsc::Sender<String>,
+    /// Texts for which `said` has no room yet.
+    unread: Unread,
     state: Last,
     limits: Limits,
     give_up: Option<(Instant, Failure)>,
@@ -262,6 +266,7 @@ impl Task {
         mut texts: mpsc::Receiver<String>,
         mut closing: watch::Receiver<bool>,
     ) {
+        let said = self.said.clone();
         let end = loop {
             if let Some(end) = self.settle() {
                 break end;
@@ -290,6 +295,10 @@ impl Task {
                     // The handle is gone.
                     None => break State::Closed,
                 },
+                room = said.reserve(), if !self.unread.is_empty() => {
+                    drop(room);
+                    self.unread.hand_on(&self.said);
+                }
                 text = texts.recv(), if can_tell => match text {
                     Some(text) => self.connection.tell(now(), text),
                     None => break State::Closed,
@@ -313,11 +322,7 @@ impl Task {
                     // A full ring counts what it does not take.
                     let _ = self.incoming.push(at, &bytes);
                 }
-                Got::Text(text) => {
-                    if self.said.try_send(text).is_err() {
-                        tracing::debug!("a caller sends texts faster than they are read; one was dropped");
-                    }
-                }
+                Got::Text(text) => self.take(text),
                 Got::State(state) => {
                     if let Some(end) = self.changed(state) {
                         return Some(end);
@@ -331,6 +336,14 @@ impl Task {
         }
         self.flush();
         self.give_up.filter(|(at, _)| now() >= *at).map(|(_, why)| State::Failed(why))
+    }
+
+    /// Takes a text of the caller's, in its turn.
+    fn take(&mut self, text: String) {
+        if !self.unread.push(text) {
+            tracing::debug!("a caller sends texts faster than they are read; one was dropped");
+        }
+        self.unread.hand_on(&self.said);
     }
 
     fn changed(&mut self, state: RTCPeerConnectionState) -> Option<State> {

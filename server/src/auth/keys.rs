@@ -90,6 +90,12 @@ impl KeyRing {
         found.cloned()
     }
 
+    /// Whether a key of this name opens this server still.
+    pub fn has(&self, name: &KeyName) -> bool {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        self.configured.iter().chain(&state.keys).any(|(its, _)| its == name)
+    }
+
     /// Whether there has been no key since the start, so that everybody on this machine is welcome and nobody
     /// else. Taking back the last key locks the server; it never opens it.
     pub fn is_empty(&self) -> bool {
@@ -386,7 +392,8 @@ mod tests {
         let file = KeyFile::at(dir.path());
         let (stored, key) = file.create("ada", CREATED).unwrap();
         let ring = KeyRing::load(dir.path(), &[]).unwrap();
-        assert_eq!(ring.check(key.reveal()).unwrap().as_ref(), "ada");
+        let name = ring.check(key.reveal()).unwrap();
+        assert_eq!((name.as_ref(), ring.has(&name)), ("ada", true));
         assert_eq!(ring.check(&key.reveal()[..40]), None);
         assert_eq!(ring.check(""), None);
         assert_eq!(ring.check(&stored.sha256.to_string()), None, "the digest itself opens nothing");
@@ -394,7 +401,7 @@ mod tests {
         file.revoke(&stored.id).unwrap();
         let start = start();
         ring.reload_if_changed(start);
-        assert_eq!(ring.check(key.reveal()), None);
+        assert_eq!((ring.check(key.reveal()), ring.has(&name)), (None, false));
         assert!(!ring.is_empty(), "taking back the last key does not open the server");
     }
 

@@ -1,7 +1,8 @@
 //! Who may use the server: a key where keys are configured, this machine's own pages where none are.
 //!
 //! Keys come as `Authorization: Bearer KEY` or `Token KEY`, or, for browsers, as the WebSocket subprotocols
-//! `token, KEY` or `bearer, KEY`. Without any key the server listens on loopback only and everybody on this
+//! `token, KEY` or `bearer, KEY`, or as OpenAI's `openai-insecure-api-key.KEY`. Its short-lived keys open its realtime
+//! sessions and nothing else. Without any key the server listens on loopback only and everybody on this
 //! machine is welcome; a page of somebody else in this machine's browser is not, so a foreign `Origin` and a
 //! foreign `Host` (a name that was made to point at loopback) are refused. Reading headers is pure; the two
 //! middlewares at the end run on every request.
@@ -16,7 +17,7 @@ use axum::{
 };
 
 use self::keys::KeyName;
-use crate::{app::App, error::ApiError};
+use crate::{app::App, dialect::openai_realtime, error::ApiError};
 
 /// Who is asking; in the extensions of every request that passed [`require`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,7 @@ pub async fn require(State(app): State<App>, mut request: Request, next: Next) -
                 .keys()
                 .check(key)
                 .map(Caller::Key)
+                .or_else(|| lent(&app, request.uri(), key))
                 .ok_or_else(|| ApiError::unauthorized("this key opens nothing here")),
         }
     };
@@ -56,6 +58,14 @@ pub async fn require(State(app): State<App>, mut request: Request, next: Next) -
         }
         Err(error) => error.into_response(),
     }
+}
+
+/// Who lent a short-lived key, where it opens what is asked for. Whoever has no key of their own, or not any more, lends
+/// nothing where keys are needed.
+fn lent(app: &App, uri: &Uri, key: &str) -> Option<Caller> {
+    let opens = openai_realtime::is_opened_by_secrets(uri.path());
+    let giver = app.secrets().giver(key, app.clock().now()).filter(|_| opens);
+    giver.filter(|giver| matches!(giver, Caller::Key(name) if app.keys().has(name)))
 }
 
 /// Refuses pages of others, as long as no key tells friend from foe.
@@ -69,15 +79,22 @@ pub async fn same_origin(State(app): State<App>, request: Request, next: Next) -
 }
 
 /// The key that a request carries.
-fn presented(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn presented(headers: &HeaderMap) -> Option<&str> {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let in_header = authorization.and_then(|value| {
         let (scheme, key) = value.trim().split_once(' ')?;
         let is_known = scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token");
         is_known.then_some(key.trim())
     });
-    in_header.or_else(|| subprotocol_key(headers).map(|(_, key)| key))
+    in_header.or_else(|| subprotocol_key(headers).map(|(_, key)| key)).or_else(|| {
+        let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+        let mut offered = offered.flat_map(|value| value.split(',')).map(str::trim);
+        offered.find_map(|offered| offered.strip_prefix(OPENAI_KEY)).filter(|key| !key.is_empty())
+    })
 }
+
+/// What stands before a key in a subprotocol of OpenAI's.
+const OPENAI_KEY: &str = "openai-insecure-api-key.";
 
 fn subprotocol_key(headers: &HeaderMap) -> Option<(&'static str, &str)> {
     let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
@@ -144,6 +161,8 @@ mod tests {
             ("sec-websocket-protocol", "token, abc", Some("abc")),
             ("sec-websocket-protocol", "bearer,abc", Some("abc")),
             ("sec-websocket-protocol", "other, token, abc", Some("abc")),
+            ("sec-websocket-protocol", "realtime, openai-insecure-api-key.abc", Some("abc")),
+            ("sec-websocket-protocol", "realtime, openai-insecure-api-key.", None),
             ("sec-websocket-protocol", "token", None),
             ("sec-websocket-protocol", "token,", None),
             ("x-api-key", "abc", None),

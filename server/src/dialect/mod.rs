@@ -7,6 +7,7 @@ mod openai_body;
 mod openai_error;
 mod openai_form;
 mod openai_params;
+pub(crate) mod openai_realtime;
 pub mod openai_rest;
 mod openai_speech;
 mod spoken;
@@ -24,6 +25,7 @@ use crate::{app::App, error::ApiError};
 pub fn routes() -> Router<App> {
     Router::new()
         .merge(deepgram::routes())
+        .merge(openai_realtime::routes())
         .merge(openai_rest::routes())
         .merge(openai_speech::routes())
         .merge(vosk::routes())
@@ -39,6 +41,7 @@ pub fn spelling(path: &str) -> Option<fn(&ApiError) -> Response> {
     if let Some(spell) = twilio::spelling(path) {
         return Some(spell);
     }
-    let is_openai = path.starts_with("/v1/audio/") || path == "/v1/models" || path.starts_with("/v1/models/");
+    let is_openai = ["/v1/audio/", "/v1/models/", "/v1/realtime/"].iter().any(|below| path.starts_with(below))
+        || matches!(path, "/v1/models" | openai_realtime::PATH);
     is_openai.then_some(openai_rest::respell)
 }

@@ -135,7 +135,8 @@ async fn chunk(field: &mut Field<'_>) -> Result<Option<Bytes>, Refusal> {
     }
 }
 
-fn broken(error: &MultipartError) -> Refusal {
+/// What is said of a form that cannot be read.
+pub(super) fn broken(error: &MultipartError) -> Refusal {
     let code = if error.status() == StatusCode::PAYLOAD_TOO_LARGE { "too_large" } else { "invalid_form" };
     Refusal::request(error.status(), code, format!("The form cannot be read: {}.", error.body_text()))
 }

@@ -161,15 +161,23 @@ fn voice(voice: Option<Value>, told: Option<Language>, input: &str) -> Result<Vo
     if name.is_empty() {
         return Err(Refusal::value("voice", "missing", "voice must be named, such as alloy."));
     }
-    let (speaker, named) = match name {
-        "ash" | "ballad" | "cedar" | "echo" | "fable" | "onyx" | "verse" => (Speaker::Man, None),
-        "alloy" | "coral" | "marin" | "nova" | "sage" | "shimmer" => (Speaker::Woman, None),
-        _ => {
+    let (speaker, named) = match speaker_of(name) {
+        Some(speaker) => (speaker, None),
+        None => {
             let found = choose(Some(name), None);
             (found.voice.speaker, found.named)
         }
     };
     Ok(VoiceId { language: told.or(named).unwrap_or_else(|| spoken::language_of(input)), speaker })
+}
+
+/// Whom OpenAI's names of voices promise; other names are those that [`choose`] knows.
+pub(super) fn speaker_of(name: &str) -> Option<Speaker> {
+    match name {
+        "ash" | "ballad" | "cedar" | "echo" | "fable" | "onyx" | "verse" => Some(Speaker::Man),
+        "alloy" | "coral" | "marin" | "nova" | "sage" | "shimmer" => Some(Speaker::Woman),
+        _ => None,
+    }
 }
 
 /// The media type, with bare samples called as OpenAI calls them.

@@ -183,7 +183,10 @@ fn not_acceptable(code: &'static str, message: impl Into<String>) -> ApiError {
 }
 
 /// A leg for the caller of `audio`, and the ends of its rings for the peer.
-fn leg(audio: Audio, epoch: Epoch) -> Result<(RtpLeg, Outgoing), ApiError> {
+///
+/// # Errors
+/// 406 for a payload type that cannot be, 503 without file descriptors.
+pub(super) fn leg(audio: Audio, epoch: Epoch) -> Result<(RtpLeg, Outgoing), ApiError> {
     // As many packets as a leg's own ring: more than a second, and more than any stall that is survived.
     let (writer, reader) = packets(PACKETS, PACKETS * LONGEST_BYTES);
     let (ringer, doorbell) = bell().map_err(|error| {
@@ -227,28 +230,46 @@ fn leg(audio: Audio, epoch: Epoch) -> Result<(RtpLeg, Outgoing), ApiError> {
     Ok((leg, Outgoing { packets: reader, doorbell, ssrc }))
 }
 
-/// Answers the offer, and enters the session.
+/// Answers the offer, and enters the session: what its caller says, and the answer.
+///
+/// # Errors
+/// What HTTP says: the server drains, there is no place or port, the offer cannot be answered.
+pub(super) async fn connect(
+    app: &App,
+    endpoint: String,
+    offer: Offer,
+    sound: Sound,
+) -> Result<(Entry, tokio::sync::mpsc::Receiver<String>, String), ApiError> {
+    if app.admission().is_draining() {
+        return Err(ApiError::draining());
+    }
+    let Answered { peer, sdp, said } = app.webrtc().peers()?.answer(offer, sound).await?;
+    let etag = HeaderValue::from_str(&format!("\"{:016x}\"", rand::random::<u64>())).expect("hexadecimal digits");
+    Ok((app.webrtc().enter(Session { peer, endpoint, etag }), said, sdp))
+}
+
+/// The same with the response of this protocol.
 async fn answer(
     app: &App,
     endpoint: String,
     offer: Offer,
     sound: Sound,
 ) -> Result<(Entry, tokio::sync::mpsc::Receiver<String>, Response), ApiError> {
-    if app.admission().is_draining() {
-        return Err(ApiError::draining());
-    }
-    let Answered { peer, sdp, said } = app.webrtc().peers()?.answer(offer, sound).await?;
-    let etag = HeaderValue::from_str(&format!("\"{:016x}\"", rand::random::<u64>())).expect("hexadecimal digits");
-    let entry = app.webrtc().enter(Session { peer, endpoint, etag: etag.clone() });
-    let location = format!("{}/{}", entry.session.endpoint, entry.name);
+    let (entry, said, sdp) = connect(app, endpoint, offer, sound).await?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(SDP)),
-        (header::LOCATION, HeaderValue::from_str(&location).expect("the endpoint came in a URI")),
-        (header::ETAG, etag),
+        (header::LOCATION, location(&entry)),
+        (header::ETAG, entry.session.etag.clone()),
         (HeaderName::from_static("accept-patch"), HeaderValue::from_static(FRAGMENT)),
     ];
     let response = with_links(app, (StatusCode::CREATED, headers, sdp).into_response());
     Ok((entry, said, response))
+}
+
+/// Where an answered session is.
+pub(super) fn location(entry: &Entry) -> HeaderValue {
+    let location = format!("{}/{}", entry.session.endpoint, entry.name);
+    HeaderValue::from_str(&location).expect("the endpoint came in a URI")
 }
 
 fn with_links(app: &App, mut response: Response) -> Response {
@@ -318,7 +339,8 @@ impl From<AnswerError> for ApiError {
     }
 }
 
-const SDP: &str = "application/sdp";
+/// The type of offers and answers.
+pub(super) const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 /// Longer than any offer that is read.

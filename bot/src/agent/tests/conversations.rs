@@ -477,6 +477,25 @@ fn what_lies_too_far_back_becomes_a_summary() {
 }
 
 #[test]
+fn another_past_is_not_shortened_by_a_summary_of_the_one_before() {
+    let mut world = World::greeted();
+    let long = "Ich erzähle Ihnen eine lange Geschichte von einem Hund und einer Katze. ".repeat(8);
+    while world.asked.last().is_none_or(|(_, request)| !request.system.starts_with("Sum up")) {
+        world.says(&long);
+        world.pass(2_000);
+        world.answers("Das ist ja eine schöne Geschichte.");
+        world.hear_all();
+        assert!(world.asked.len() < 60, "nothing was ever summed up");
+    }
+    world.log.clear();
+    world.tell(Input::Past(vec![Message::User("Etwas anderes.".to_owned())]));
+    assert_eq!(world.log(), ["cancel"]);
+    world.answers("Es geht um Hund und Katze.");
+    world.tell(Input::Respond);
+    assert_eq!(world.told(), ["user: Etwas anderes."]);
+}
+
+#[test]
 fn a_summary_that_fails_or_is_empty_is_asked_for_again_after_a_minute_and_not_before() {
     let fails: [fn(&mut World); 2] = [
         |world| {
@@ -565,4 +584,138 @@ fn no_words_show_in_debug() {
     let call = Output::Call { call, turn, is_offered: false };
     let shown = format!("{input:?} {output:?} {notice:?} {key:?} {call:?}");
     assert!(!shown.contains(secret) && !shown.contains('7'), "{shown}");
+}
+
+/// A call in which nothing is answered but when somebody asks for that, and calls end a turn.
+fn asked() -> World {
+    let mut persona = persona();
+    persona.greeting = PerLanguage::default();
+    (persona.turn.answers_when_asked, persona.turn.ends_with_calls) = (true, true);
+    persona.turn.is_interruptible = false;
+    let mut world = World::new(persona);
+    world.tell(Input::Begin);
+    world
+}
+
+#[test]
+fn an_answer_waits_until_somebody_asks_for_it() {
+    let mut world = asked();
+    world.says("Haben Sie offen?");
+    world.pass(5_000);
+    assert!(world.log().is_empty());
+    world.tell(Input::Recall(Message::User("Guten Tag.".to_owned())));
+    world.tell(Input::Respond);
+    assert_eq!(world.log(), ["ask Primary"]);
+    assert_eq!(world.told(), ["user: Guten Tag. Haben Sie offen?"]);
+    world.answers("Ja.");
+    // While one is under way that is the answer.
+    world.tell(Input::Respond);
+    world.hear_all();
+    assert_eq!(world.log(), ["say Ja."]);
+    world.tell(Input::Respond);
+    assert_eq!(world.log(), ["ask Primary"]);
+    assert_eq!(world.told(), ["user: Guten Tag. Haben Sie offen?", "agent: Ja."]);
+    world.answers("Wirklich.");
+    world.hear_all();
+    world.tell(Input::Past(vec![Message::User("Etwas anderes.".to_owned())]));
+    world.tell(Input::Respond);
+    assert_eq!(world.told(), ["user: Etwas anderes."]);
+}
+
+#[test]
+fn whoever_asks_for_an_answer_waits_for_words_that_are_owed() {
+    let mut world = asked();
+    world.speaks();
+    world.pass(500);
+    world.tell(Input::Respond);
+    assert!(world.log().is_empty());
+    world.settles("Und morgen?");
+    assert_eq!((world.log(), world.told()), (vec!["ask Primary".to_owned()], vec!["user: Und morgen?".to_owned()]));
+    let mut world = asked();
+    world.speaks();
+    world.tell(Input::Respond);
+    world.pass(1_400);
+    assert!(world.log().is_empty());
+    world.pass(200);
+    assert_eq!(world.log(), ["ask Primary"], "not for ever");
+    let mut world = asked();
+    world.says("Das gilt nicht.");
+    world.tell(Input::Forget);
+    world.tell(Input::Respond);
+    assert_eq!(world.told(), ["user: [the call begins]"]);
+}
+
+#[test]
+fn whoever_stops_an_answer_is_told_what_was_heard_of_it() {
+    let mut world = asked();
+    world.says("Zählen Sie bitte.");
+    world.tell(Input::Respond);
+    world.answers("Eins zwei drei vier.");
+    world.begins();
+    world.hears_words(2);
+    world.log();
+    world.tell(Input::Stop);
+    assert_eq!(world.log(), ["hush"]);
+    let cut = |world: &World| match world.notices.last() {
+        Some(Notice::BotInterrupted { heard, .. }) => Some(heard.reveal().to_owned()),
+        _ => None,
+    };
+    assert_eq!(cut(&world).as_deref(), Some("Eins zwei"));
+    // An answer that has not begun ends, too.
+    world.speaks();
+    world.tell(Input::Respond);
+    world.tell(Input::Stop);
+    assert_eq!((world.log(), cut(&world).as_deref()), (vec!["hush".to_owned()], Some("")));
+    world.tell(Input::Stop);
+    assert!(world.log().is_empty(), "there is nothing to stop");
+}
+
+#[test]
+fn it_is_known_whether_more_of_an_answer_may_come() {
+    let mut world = World::greeted();
+    assert!(!world.agent.is_composing());
+    world.says("Ist noch etwas da?");
+    assert!(world.agent.is_composing());
+    world.said(Delta::Text("Ich sehe nach. ".to_owned()));
+    world.calls("c1", "look_up");
+    assert!(world.agent.is_composing(), "the tool may have something to say");
+    world.tool("c1", Outcome::done("sieben"));
+    assert!(world.agent.is_composing());
+    world.answers("Sieben.");
+    assert!(!world.agent.is_composing(), "although nothing of it was heard");
+    world.hear_all();
+    assert!(!world.agent.is_composing());
+}
+
+#[test]
+fn whoever_was_silent_and_then_spoke_is_asked_as_often_again_before_the_call_ends() {
+    let mut world = asked();
+    for _ in 0..2 {
+        world.pass(12_100);
+        assert_eq!(world.log(), ["say Sind Sie noch da?"]);
+        world.hear_all();
+    }
+    world.says("Ja, einen Moment noch.");
+    world.tell(Input::Respond);
+    world.answers("Gern.");
+    world.hear_all();
+    world.log();
+    world.pass(12_100);
+    assert_eq!(world.log(), ["say Sind Sie noch da?"]);
+}
+
+#[test]
+fn a_turn_may_end_with_its_calls_and_the_next_knows_what_came_of_them() {
+    let mut world = asked();
+    world.says("Ist noch etwas da?");
+    world.tell(Input::Respond);
+    world.calls("c1", "look_up");
+    assert_eq!(world.log(), ["ask Primary", "call look_up"]);
+    assert!(world.notices.iter().any(|notice| matches!(notice, Notice::BotSpoke { .. })));
+    world.tool("c1", Outcome::done("sieben"));
+    world.pass(1_000);
+    assert!(world.log().is_empty(), "nobody asked for an answer");
+    world.tell(Input::Respond);
+    assert_eq!(world.log(), ["ask Primary"]);
+    assert_eq!(world.told(), ["user: Ist noch etwas da?", "agent:  (1 called)", "tool: sieben false"]);
 }

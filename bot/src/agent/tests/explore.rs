@@ -19,6 +19,7 @@ use super::{
 /// Things that happen in a row, from the beginning of a call and from the beginning of an answer.
 const DEPTH: usize = 9;
 const DEPTH_OF_AN_ANSWER: usize = 7;
+const DEPTH_WHERE_ANSWERS_ARE_ASKED_FOR: usize = 6;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -40,10 +41,13 @@ pub(super) enum Step {
     Played,
     NotSpoken,
     Time,
+    /// Somebody asks for an answer, or stops one: where answers wait for that.
+    Respond,
+    Stop,
     HangUp,
 }
 
-const STEPS: [Step; 19] = [
+const STEPS: [Step; 21] = [
     Step::SpeechOn,
     Step::Listening,
     Step::Words,
@@ -62,6 +66,8 @@ const STEPS: [Step; 19] = [
     Step::Played,
     Step::NotSpoken,
     Step::Time,
+    Step::Respond,
+    Step::Stop,
     Step::HangUp,
 ];
 
@@ -77,6 +83,18 @@ impl Node {
     fn begin() -> Self {
         let mut persona = persona();
         persona.greeting = PerLanguage::any("Guten Tag.");
+        Self::with(persona)
+    }
+
+    /// A call in which nothing is answered but when somebody asks for that, and calls end a turn.
+    fn asked() -> Self {
+        let mut persona = persona();
+        persona.greeting = PerLanguage::default();
+        (persona.turn.answers_when_asked, persona.turn.ends_with_calls) = (true, true);
+        Self::with(persona)
+    }
+
+    fn with(persona: Persona) -> Self {
         let mut facts = Facts::new(date(2026, 11, 30).at(14, 30, 0, 0));
         facts.tools = vec![offer("look_up", true), offer("book", false)];
         let agent = Agent::new(Arc::new(persona), facts, MediaTime::ZERO);
@@ -131,6 +149,8 @@ impl Node {
                 now = self.agent.due()?.max(now);
                 Some(Input::Tick)
             }
+            Step::Respond if self.agent.persona.turn.answers_when_asked => Some(Input::Respond),
+            Step::Stop if self.agent.persona.turn.answers_when_asked => Some(Input::Stop),
             Step::HangUp => Some(Input::HungUp),
             _ => None,
         }?;
@@ -198,6 +218,7 @@ impl Node {
         agent.phase.hash(&mut hasher);
         (until(agent.typing.due()), agent.typing.is_under_way(), agent.waiting.is_some()).hash(&mut hasher);
         (agent.has_news, agent.must_end, agent.excuses.min(1), agent.history.ends_in_question()).hash(&mut hasher);
+        agent.asked.map(|asked| now.since(asked)).hash(&mut hasher);
         for orphan in &agent.orphans {
             until(Some(orphan.until)).hash(&mut hasher);
         }
@@ -279,6 +300,16 @@ fn whatever_happens_to_an_answer_no_promise_is_broken() {
     let asked = before.into_iter().fold(Node::begin(), step);
     assert_eq!(asked.referee.open.len(), 1);
     assert!(walk(asked, DEPTH_OF_AN_ANSWER) > 10_000, "the walk is too short to mean anything");
+}
+
+#[test]
+fn whatever_happens_where_answers_are_asked_for_no_promise_is_broken() {
+    assert!(walk(Node::asked(), DEPTH_WHERE_ANSWERS_ARE_ASKED_FOR) > 500, "the walk is too short to mean anything");
+    let before = [Step::SpeechOn, Step::Words, Step::Final, Step::SpeechOff, Step::Respond];
+    let step = |node: Node, step| node.after(step).expect("it can happen");
+    let asked = before.into_iter().fold(Node::asked(), step);
+    assert_eq!(asked.referee.open.len(), 1);
+    assert!(walk(asked, DEPTH_WHERE_ANSWERS_ARE_ASKED_FOR) > 500, "the walk is too short to mean anything");
 }
 
 /// From one state of so many it is tried whether the call ends by itself.

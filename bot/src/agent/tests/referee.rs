@@ -85,7 +85,7 @@ impl Referee {
                 self.is_heard(0);
             }
             Step::HangUp => self.hears_no_more(TurnId(u64::MAX)),
-            Step::Score | Step::Key | Step::Time => {}
+            Step::Score | Step::Key | Step::Time | Step::Respond | Step::Stop => {}
         }
     }
 
