@@ -12,7 +12,9 @@ use super::{
     key::Tone,
     notice::Notice,
     private::Private,
-    twiml::{Answering, AudioTrack, Channels, ConferenceRoom, MachineDetection, RejectReason, Speech, Times},
+    twiml::{
+        Answering, AudioTrack, Channels, ConferenceRoom, MachineDetection, RejectReason, RelaySettings, Speech, Times,
+    },
     webhook::{Endpoint, Fetch, Notify},
 };
 
@@ -35,6 +37,10 @@ pub struct LegId(pub u64);
 /// One stream or transcription; counts up within a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TapId(pub u64);
+
+/// One conversation of words with an application; counts up within a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelayId(pub u64);
 
 /// Something that the machine asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -179,6 +185,16 @@ pub enum Effect {
     /// End a stream or a transcription. Answered by `TapEvent::Stopped`.
     StopTap(TapId),
 
+    /// Let the caller talk with an application in words. Answered by `Relay` inputs, of which the last is its end.
+    StartRelay {
+        /// Which.
+        id: RelayId,
+        /// Where and how.
+        spec: Box<RelaySpec>,
+    },
+    /// End it. Needs no answer.
+    StopRelay(RelayId),
+
     /// Hand the call over to another address. Answered by `Referred`.
     Refer {
         /// The SIP address.
@@ -273,6 +289,17 @@ pub struct StreamSpec {
     pub track: AudioTrack,
     /// Whether what comes back is heard by the caller: so in `Connect`.
     pub is_bidirectional: bool,
+    /// What the application is told at the start.
+    pub parameters: Vec<(String, Private)>,
+}
+
+/// A WebSocket that is sent words, and whose words are spoken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RelaySpec {
+    /// Where: `ws` or `wss`.
+    pub url: Url,
+    /// How it is spoken and listened.
+    pub settings: RelaySettings,
     /// What the application is told at the start.
     pub parameters: Vec<(String, Private)>,
 }

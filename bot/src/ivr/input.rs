@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use super::{
-    effect::{LegId, ListenId, RecordingId, SoundId, TapId},
+    effect::{LegId, ListenId, RecordingId, RelayId, SoundId, TapId},
     key::Key,
     machine::Source,
+    notice::Code,
     private::Private,
     twiml::AudioTrack,
     webhook::{Endpoint, FetchError, Page, RequestId},
@@ -65,6 +66,13 @@ pub enum Input {
         id: TapId,
         /// What.
         event: TapEvent,
+    },
+    /// Something about a conversation of words with an application.
+    Relay {
+        /// Which.
+        id: RelayId,
+        /// What.
+        event: RelayEvent,
     },
     /// The far side took the call over after `Effect::Refer`, or did not.
     Referred {
@@ -278,6 +286,28 @@ pub enum TapEvent {
         is_final: bool,
         /// The language, when it was to be found out.
         language: Option<String>,
+    },
+}
+
+/// What became of a conversation of words with an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RelayEvent {
+    /// It is on.
+    Started {
+        /// As the application knows it.
+        sid: String,
+    },
+    /// The application is done, or it was stopped.
+    Ended {
+        /// What the application leaves to whoever goes on.
+        handoff: Option<Private>,
+    },
+    /// It could not be had, or broke.
+    Failed {
+        /// The vendor's number for it.
+        code: Code,
+        /// What is wrong, in one sentence without a caller's words.
+        why: String,
     },
 }
 

@@ -5,6 +5,7 @@
 //! out and reports back. The contract is that of all our machines: *after every `handle`, drain `poll` until it is
 //! empty, then sleep until `next_deadline` or the next input*.
 //!
+//! [`relay`] is a machine of its own: of the conversation in words that a document may hand a call over to.
 //! [`twiml`] reads the documents, [`callback`] makes the parameters that webhooks are sent, [`signature`] signs them.
 //! Nothing here opens a socket, reads a clock or knows what a telephone is. No words, numbers or keys of a caller show
 //! in the `Debug` of these values: what is private is a [`private::Private`] or a [`key::Keys`].
@@ -18,6 +19,7 @@ mod likely;
 pub mod machine;
 pub mod notice;
 pub mod private;
+pub mod relay;
 pub mod signature;
 pub mod template;
 pub mod twiml;

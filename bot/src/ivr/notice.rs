@@ -77,6 +77,14 @@ impl Code {
     pub const START_NOUN: Self = Self(14300);
     /// A stream whose address or name is of no use.
     pub const STREAM: Self = Self(31901);
+    /// `ConversationRelay` without an address, or with an attribute that is of no use.
+    pub const RELAY_PARAMETER: Self = Self(64101);
+    /// The WebSocket of a relay could not be opened.
+    pub const RELAY_CONNECTION: Self = Self(64102);
+    /// The WebSocket of a relay was closed, or broke, before the application said that it is done.
+    pub const RELAY_CLOSED: Self = Self(64105);
+    /// What came over the WebSocket of a relay are no messages of it.
+    pub const RELAY_MESSAGE: Self = Self(64107);
 }
 
 impl fmt::Display for Code {

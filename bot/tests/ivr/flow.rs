@@ -149,10 +149,9 @@ fn an_empty_answer_ends_the_call_in_peace() {
 
 #[test]
 fn what_is_not_built_ends_the_call_where_it_is_reached_and_not_before() {
-    let verbs = "<Say>Hi.</Say><Connect><ConversationRelay url=\"wss://x.test\"/></Connect><Say>never</Say>";
-    let mut call = call(verbs).begin();
+    let mut call = call("<Say>Hi.</Say><Connect><VirtualAgent/></Connect><Say>never</Say>").begin();
     call.expect(&["POST /voice", "answer", "say \"Hi.\""]);
-    call.sound_ends().expect(&["warn 12200 Connect/ConversationRelay", "hang up"]);
+    call.sound_ends().expect(&["warn 12200 Connect/VirtualAgent", "hang up"]);
     crate::kit::call("<Start><Siprec/></Start>").begin().expect(&["POST /voice", "warn 12200 Start/Siprec", "hang up"]);
 }
 

@@ -10,8 +10,10 @@ use std::{
 
 use bot::ivr::{
     call::{CallFacts, Direction, ProgressEvents, StatusCallback},
-    effect::{Callee, Effect, Leg, LegId, ListenId, Listening, RecordingId, SoundId, TapId},
-    input::{ConferenceEvent, Ending, Heard, Input, LegEvent, QueueEvent, RecordingEvent, SoundEnd, TapEvent},
+    effect::{Callee, Effect, Leg, LegId, ListenId, Listening, RecordingId, RelayId, RelaySpec, SoundId, TapId},
+    input::{
+        ConferenceEvent, Ending, Heard, Input, LegEvent, QueueEvent, RecordingEvent, RelayEvent, SoundEnd, TapEvent,
+    },
     key::{Key, Tone},
     machine::{Machine, Role, Rules, Setup, Source},
     twiml::{Answering, Times},
@@ -39,6 +41,7 @@ pub(crate) struct Call {
     pub(crate) legs: Vec<LegId>,
     pub(crate) dialled: Vec<Leg>,
     pub(crate) taps: Vec<TapId>,
+    pub(crate) relays: Vec<(RelayId, RelaySpec)>,
     is_over: bool,
 }
 
@@ -129,6 +132,7 @@ impl Plan {
             legs: Vec::new(),
             dialled: Vec::new(),
             taps: Vec::new(),
+            relays: Vec::new(),
             is_over: false,
         };
         call.drain();
@@ -274,6 +278,12 @@ impl Call {
         self.tell(Input::Tap { id, event })
     }
 
+    #[track_caller]
+    pub(crate) fn relay(&mut self, event: RelayEvent) -> &mut Self {
+        let id = self.relays.last().expect("an application is talked with").0;
+        self.tell(Input::Relay { id, event })
+    }
+
     pub(crate) fn queue(&mut self, event: QueueEvent) -> &mut Self {
         self.tell(Input::Queue(event))
     }
@@ -351,6 +361,7 @@ impl Call {
                 self.dialled.push(leg.as_ref().clone());
             }
             Effect::StartStream { id, .. } | Effect::StartTranscription { id, .. } => self.taps.push(*id),
+            Effect::StartRelay { id, spec } => self.relays.push((*id, spec.as_ref().clone())),
             Effect::HangUp | Effect::Reject(_) | Effect::Finished => self.is_over = true,
             Effect::Notify(notify) => self.told.push((notify.to.url.path().to_owned(), notify.params.clone())),
             _ => {}
@@ -415,6 +426,8 @@ impl Call {
             Effect::StartStream { spec, .. } => format!("stream {:?} to {}", spec.track, spec.url),
             Effect::StartTranscription { spec, .. } => format!("transcribe {:?}", spec.track),
             Effect::StopTap(_) => "stop tap".to_owned(),
+            Effect::StartRelay { spec, .. } => format!("relay to {}", spec.url),
+            Effect::StopRelay(_) => "stop relay".to_owned(),
             Effect::Refer { to } => format!("refer to {}", to.reveal()),
         }
     }

@@ -12,4 +12,5 @@ mod office;
 mod properties;
 mod queue;
 mod record;
+mod relay;
 mod sdk;

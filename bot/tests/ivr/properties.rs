@@ -6,13 +6,14 @@ use std::{
 };
 
 use bot::ivr::{
-    effect::{Effect, LegId, ListenId, RecordingId, SoundId, TapId},
+    effect::{Effect, LegId, ListenId, RecordingId, RelayId, SoundId, TapId},
     input::{
-        ConferenceEvent, Ending, Heard, Input, LegEvent, QueueEvent, RecordingEvent, SoundEnd, Standing, TapEvent,
-        Unreached,
+        ConferenceEvent, Ending, Heard, Input, LegEvent, QueueEvent, RecordingEvent, RelayEvent, SoundEnd, Standing,
+        TapEvent, Unreached,
     },
     key::Key,
     machine::{Machine, Role, Source},
+    notice::Code,
     twiml::{self, AudioTrack, Limits},
     webhook::{FetchError, Page, RequestId},
 };
@@ -69,6 +70,7 @@ fn verb() -> impl Strategy<Value = String> {
         "<Reject/>",
         "<Refer action=\"a\"><Sip>sip:a@b</Sip></Refer>",
         "<Connect action=\"a\"><Stream url=\"wss://x.test\"/></Connect>",
+        "<Connect action=\"a\"><ConversationRelay url=\"wss://x.test\"/></Connect>",
         "<Start><Stream url=\"wss://x.test\" statusCallback=\"s\"/><Recording/><Transcription statusCallbackUrl=\"t\"/></Start>",
         "<Stop><Stream/><Recording/><Transcription/></Stop>",
         "<Pay/>",
@@ -100,6 +102,7 @@ enum Step {
     Conference(ConferenceEvent),
     Queue(QueueEvent),
     Tap(u64, TapEvent),
+    Relay(u64, RelayEvent),
     Referred(u16),
     Redirected(String),
     HangUp,
@@ -168,6 +171,11 @@ fn step() -> impl Strategy<Value = Step> {
             language: None,
         },
     ]);
+    let relay = prop::sample::select(vec![
+        RelayEvent::Started { sid: "VX1".into() },
+        RelayEvent::Ended { handoff: Some("a=1".into()) },
+        RelayEvent::Failed { code: Code::RELAY_CLOSED, why: "no".into() },
+    ]);
     let back = || 0..3_u64;
     prop_oneof![
         6 => (0..9_000_u64).prop_map(Step::Wait),
@@ -183,6 +191,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => conference.prop_map(Step::Conference),
         4 => queue.prop_map(Step::Queue),
         3 => (back(), tap).prop_map(|(back, event)| Step::Tap(back, event)),
+        3 => (back(), relay).prop_map(|(back, event)| Step::Relay(back, event)),
         1 => prop::sample::select(vec![202_u16, 603]).prop_map(Step::Referred),
         1 => document().prop_map(Step::Redirected),
         1 => Just(Step::HangUp),
@@ -236,6 +245,7 @@ impl Watched {
                 Effect::Record { id, .. } => given("record", id.0),
                 Effect::Dial(leg) => given("leg", leg.id.0),
                 Effect::StartStream { id, .. } | Effect::StartTranscription { id, .. } => given("tap", id.0),
+                Effect::StartRelay { id, .. } => given("relay", id.0),
                 Effect::HangUp | Effect::Reject(_) | Effect::Finished => self.is_over = true,
                 _ => {}
             }
@@ -290,6 +300,7 @@ impl Watched {
             Step::Conference(event) => self.tell(Input::Conference(event)),
             Step::Queue(event) => self.tell(Input::Queue(event)),
             Step::Tap(back, event) => self.tell(Input::Tap { id: TapId(self.id("tap", back)), event }),
+            Step::Relay(back, event) => self.tell(Input::Relay { id: RelayId(self.id("relay", back)), event }),
             Step::Referred(sip_status) => self.tell(Input::Referred { sip_status }),
             Step::Redirected(text) => self.tell(Input::Redirected(Source::Inline(text))),
             Step::HangUp => self.tell(Input::HangUp),
@@ -364,10 +375,12 @@ fn random_calls_reach_everything_that_can_be_asked_for() {
         "Ringback",
         "Say",
         "SettleListening",
+        "StartRelay",
         "StartStream",
         "StartTranscription",
         "StopListening",
         "StopRecording",
+        "StopRelay",
         "StopSound",
         "StopTap",
         "Warn",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bot::ivr::{
     signature::{sign, verify},
-    twiml::{self, Answering, Dialled, Interpretation, Limits, Piece, Startable, Verb},
+    twiml::{self, Answering, Connected, Dialled, Interpretation, Limits, Piece, RelayLanguage, Startable, Verb},
 };
 
 /// The documents, by the names of the functions that built them.
@@ -16,9 +16,19 @@ fn document(name: &str) -> twiml::Document {
 
 #[test]
 fn everything_the_library_builds_is_read_without_a_complaint() {
-    for name in
-        ["speech", "plays", "gather", "record", "dial", "dial_plain", "conference", "queues", "streams", "others"]
-    {
+    for name in [
+        "speech",
+        "plays",
+        "gather",
+        "record",
+        "dial",
+        "dial_plain",
+        "conference",
+        "queues",
+        "streams",
+        "others",
+        "relay",
+    ] {
         let document = document(name);
         assert_eq!(document.notices, [], "{name}");
         assert!(!document.steps.is_empty(), "{name}");
@@ -27,9 +37,12 @@ fn everything_the_library_builds_is_read_without_a_complaint() {
 }
 
 #[test]
-fn what_is_not_built_keeps_its_name() {
-    let document = document("relay");
-    assert_eq!(document.steps[0].verb, Verb::Unsupported { name: "Connect/ConversationRelay".into() });
+fn a_relay_has_its_greeting_and_its_languages() {
+    let Verb::Connect(connect) = &document("relay").steps[0].verb else { panic!("connect") };
+    let Connected::Relay(relay) = &connect.to else { panic!("words") };
+    assert_eq!((relay.url.0.as_str(), relay.settings.greeting.as_str()), ("wss://bot.test/relay", "Hi!"));
+    let german = RelayLanguage { code: "de-DE".to_owned(), voice: Some("Vicki".to_owned()), hints: Vec::new() };
+    assert_eq!(relay.settings.languages, [german]);
 }
 
 #[test]

@@ -16,6 +16,8 @@ use media::id::ParticipantId;
 pub(crate) enum With {
     /// This one, whoever else is there.
     One(ParticipantId),
+    /// This one, whose words and keys whoever holds the reins tells: what the room knows of them came the same way.
+    Told(ParticipantId),
     /// Everybody in the room but itself.
     Everybody,
 }
@@ -27,13 +29,16 @@ impl With {
     /// Whether it is talked with whom this is; `own` is the agent.
     pub(super) fn holds(self, who: ParticipantId, own: ParticipantId) -> bool {
         match self {
-            Self::One(caller) => who == caller,
+            Self::One(caller) | Self::Told(caller) => who == caller,
             Self::Everybody => who != own,
         }
     }
 
     /// What an event of the room means to the agent, which is `own` there.
-    pub(super) fn hear(self, event: &RoomEvent, own: ParticipantId) -> Option<Input> {
+    pub(crate) fn hear(self, event: &RoomEvent, own: ParticipantId) -> Option<Input> {
+        if matches!(self, Self::Told(_)) {
+            return None;
+        }
         let heard = match event {
             RoomEvent::Dtmf { participant, digit, .. } => {
                 return self.holds(*participant, own).then(|| Key::from_char(*digit).map(Input::Key)).flatten();
@@ -106,6 +111,13 @@ mod tests {
         assert!(one.hear(&started(3, 0), OWN).is_none());
         assert!(With::Everybody.hear(&started(3, 0), OWN).is_some());
         assert!(With::Everybody.hear(&started(9, 0), OWN).is_none());
+    }
+
+    #[test]
+    fn whose_words_are_told_is_talked_with_and_not_heard_twice() {
+        let told = With::Told(ParticipantId(2));
+        assert!(told.holds(ParticipantId(2), OWN) && !told.holds(ParticipantId(3), OWN));
+        assert!(told.hear(&started(2, 0), OWN).is_none());
     }
 
     #[test]

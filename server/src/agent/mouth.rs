@@ -25,11 +25,13 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use tts::{
     utterance::Utterance,
+    viseme::Shape,
     worker::{Refused, Said, Speech, SpeechInput, Voices},
 };
 
 use super::played::{Ledger, STEP_SAMPLES};
 use crate::{
+    lips::Motion,
     sound::RoomSound,
     speaker::{Abandoned, Pace, Speaker},
 };
@@ -49,7 +51,7 @@ const AGAIN: Duration = Duration::from_millis(10);
 
 /// One sentence of one turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sentence {
+pub(crate) struct Sentence {
     turn: u64,
     number: u64,
 }
@@ -59,17 +61,17 @@ const NUMBER_BITS: u32 = 24;
 
 impl Sentence {
     /// The sentence with this number; they count up within their turn.
-    pub(super) fn new(turn: u64, number: u64) -> Self {
+    pub(crate) const fn new(turn: u64, number: u64) -> Self {
         Self { turn, number }
     }
 
     /// Whose.
-    pub(super) fn turn(self) -> u64 {
+    pub(crate) fn turn(self) -> u64 {
         self.turn
     }
 
     /// Which of its turn's.
-    pub(super) fn number(self) -> u64 {
+    pub(crate) fn number(self) -> u64 {
         self.number
     }
 
@@ -91,7 +93,7 @@ impl Sentence {
 
 /// What became of sentences.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(crate) enum Heard {
     /// The voice made the first sound of it.
     Made(Sentence),
     /// Its first sample is heard now.
@@ -102,11 +104,13 @@ pub(super) enum Heard {
     Played(Sentence),
     /// The voice failed at it; why.
     NotSpoken(Sentence, String),
+    /// What the mouth does from a moment on.
+    Moved(Sentence, Motion),
 }
 
 /// Why there is no mouth.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoMouth {
+pub(crate) enum NoMouth {
     /// The engine has no place, or is gone.
     #[error(transparent)]
     Bridge(#[from] BridgeError),
@@ -121,7 +125,7 @@ struct Say {
 }
 
 /// A mouth. Dropping it is falling silent at once.
-pub(super) struct Mouth {
+pub(crate) struct Mouth {
     leg: Leg,
     bridge: Bridge,
     says: mpsc::Sender<Say>,
@@ -141,7 +145,7 @@ impl Mouth {
     ///
     /// # Errors
     /// [`NoMouth`]; nothing was taken then.
-    pub(super) async fn enter(sound: &RoomSound, voices: &Voices) -> Result<Self, NoMouth> {
+    pub(crate) async fn enter(sound: &RoomSound, voices: &Voices) -> Result<Self, NoMouth> {
         let (input, speech) = voices.open(MOUTH_HZ)?;
         let (playout, speaker) = Speaker::new(MOUTH_HZ, Pace::Taken);
         let plan = Plan { source: Some(Box::new(playout)), may_be_captured: true, ..Plan::default() };
@@ -180,12 +184,15 @@ impl Mouth {
     }
 
     /// Silences it for everybody, whatever it says.
-    pub(super) fn mute(&self, is_muted: bool) {
+    pub(super) fn mute(&mut self, is_muted: bool) {
         self.leg.mute(is_muted);
+        let at = self.bridge.now();
+        let means = lock(&self.ledger).muted(is_muted, at);
+        self.make_ready(at, means);
     }
 
     /// Says a sentence behind those that were said before.
-    pub(super) fn say(&mut self, sentence: Sentence, text: &str, utterance: Utterance) {
+    pub(crate) fn say(&mut self, sentence: Sentence, text: &str, utterance: Utterance) {
         if sentence.key() <= *self.hushed.borrow() {
             return;
         }
@@ -201,30 +208,39 @@ impl Mouth {
     }
 
     /// Holds still within a tick and a fade; nothing is lost.
-    pub(super) fn pause(&mut self) {
+    pub(crate) fn pause(&mut self) {
         self.order(Control::Pause);
+        let at = self.bridge.now();
+        let means = lock(&self.ledger).paused(true, at);
+        self.make_ready(at, means);
     }
 
     /// Goes on where it held still.
-    pub(super) fn resume(&mut self) {
+    pub(crate) fn resume(&mut self) {
+        let at = self.bridge.now();
+        let means = lock(&self.ledger).paused(false, at);
+        self.make_ready(at, means);
         self.order(Control::Resume);
     }
 
     /// Drops this turn and those before it, wherever their sound waits and however late it comes.
-    pub(super) fn hush(&mut self, turn: u64) {
+    pub(crate) fn hush(&mut self, turn: u64) {
         let through = Sentence::last_of(turn);
         self.hushed.send_if_modified(|hushed| {
             let is_more = *hushed < through;
             *hushed = through.max(*hushed);
             is_more
         });
-        lock(&self.ledger).hushed(through);
-        self.ready.retain(|(_, heard)| !matches!(heard, Heard::NotSpoken(sentence, _) if sentence.turn <= turn));
+        let at = self.bridge.now();
+        let means = lock(&self.ledger).hushed(through, at);
+        self.ready
+            .retain(|(_, heard)| !matches!(heard, Heard::NotSpoken(of, _) | Heard::Moved(of, _) if of.turn <= turn));
+        self.make_ready(at, means);
         self.order(Control::Flush(through));
     }
 
     /// What was heard next, and when; `None` when nobody can hear it any more. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Option<(MediaTime, Heard)> {
+    pub(crate) async fn next(&mut self) -> Option<(MediaTime, Heard)> {
         loop {
             if let Some(heard) = self.ready.pop_front() {
                 return Some(heard);
@@ -234,8 +250,8 @@ impl Mouth {
                 event = self.leg.events.recv() => match event {
                     Some(LegEvent::Source { at, event: Event::MarkPlayed(id) }) => {
                         let mut heard = Vec::new();
-                        lock(&self.ledger).played(id, &mut heard);
-                        self.ready.extend(heard.into_iter().map(|heard| (at, heard)));
+                        lock(&self.ledger).played(id, at, &mut heard);
+                        self.make_ready(at, heard);
                     }
                     Some(LegEvent::Source { event: Event::MarkFlushed(id), .. }) => lock(&self.ledger).flushed(id),
                     Some(LegEvent::Panicked { .. }) | None => return None,
@@ -247,6 +263,10 @@ impl Mouth {
                 }
             }
         }
+    }
+
+    fn make_ready(&mut self, at: MediaTime, heard: Vec<Heard>) {
+        self.ready.extend(heard.into_iter().map(|heard| (at, heard)));
     }
 
     /// Orders keep their order.
@@ -338,7 +358,10 @@ impl Line {
                     lock(&self.ledger).word(Sentence::of_key(turn), &text, at_sample);
                     continue;
                 }
-                Said::Viseme { .. } => continue,
+                Said::Viseme { turn, viseme, at_sample, samples, .. } => {
+                    lock(&self.ledger).shape(Sentence::of_key(turn), Shape { viseme, at_sample, samples });
+                    continue;
+                }
                 Said::Finished { turn, .. } => Piece::End(Sentence::of_key(turn)),
                 Said::Failed { turn, error, .. } => {
                     let sentence = Sentence::of_key(turn);
@@ -425,109 +448,4 @@ fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
 }
 
 #[cfg(test)]
-mod tests {
-    use tts::{fake::Fake, voice::VoiceId, worker::Options};
-
-    use super::*;
-    use crate::{app::App, auth::keys::KeyRing, config::Config, engine::NoEars};
-
-    #[test]
-    fn keys_keep_the_order_in_which_sentences_are_said() {
-        let said = [(0, 0), (1, 0), (1, 1), (1, 9_999_999_999), (2, 0), (70_000, 3)];
-        let keys: Vec<u64> = said.iter().map(|(turn, number)| Sentence::new(*turn, *number).key()).collect();
-        assert!(keys.is_sorted() && keys.windows(2).all(|pair| pair[0] < pair[1]), "{keys:?}");
-        assert!(Sentence::last_of(1) < Sentence::new(2, 0).key());
-        assert_eq!(Sentence::of_key(Sentence::new(7, 12).key()), Sentence::new(7, 12));
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn what_is_said_is_told_as_it_is_heard_and_a_voice_that_fails_is_told_at_once() {
-        let mut talk = Talking::new().await;
-        let (first, second) = (Sentence::new(1, 1), Sentence::new(1, 2));
-        talk.say(first, "one two three four five");
-        talk.say(second, "fail");
-        let heard = talk.until(|heard| *heard == Heard::Played(first)).await;
-        let of_first: Vec<&Heard> = heard.iter().filter(|heard| !matches!(heard, Heard::NotSpoken(..))).collect();
-        assert_eq!(of_first[..2], [&Heard::Made(first), &Heard::Began(first)]);
-        let words: Vec<usize> = heard
-            .iter()
-            .filter_map(|heard| if let Heard::Words(_, words) = heard { Some(*words) } else { None })
-            .collect();
-        assert!(words.is_sorted() && words.last() == Some(&4), "{words:?}: the fifth is over with the sentence");
-        let failed = |heard: &&Heard| matches!(heard, Heard::NotSpoken(of, _) if *of == second);
-        assert_eq!(heard.iter().filter(failed).count(), 1, "{heard:?}");
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn after_a_hush_nothing_of_the_turn_is_told_and_the_next_one_is_heard_also_out_of_a_pause() {
-        let mut talk = Talking::new().await;
-        let (old, new) = (Sentence::new(1, 1), Sentence::new(2, 2));
-        talk.say(old, &"word ".repeat(40));
-        talk.until(|heard| matches!(heard, Heard::Words(..))).await;
-        talk.mouth.pause();
-        talk.mouth.hush(1);
-        talk.say(old, "too late");
-        talk.say(new, "now this");
-        let heard = talk.until(|heard| *heard == Heard::Played(new)).await;
-        assert!(heard.contains(&Heard::Began(new)), "{heard:?}");
-        assert!(heard.iter().all(|heard| !matches!(heard, Heard::Played(of) | Heard::Began(of) if *of == old)));
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_pause_holds_what_is_said_and_nothing_of_it_is_lost() {
-        let mut talk = Talking::new().await;
-        let sentence = Sentence::new(1, 1);
-        talk.say(sentence, "one two three four five six");
-        talk.until(|heard| *heard == Heard::Began(sentence)).await;
-        talk.mouth.pause();
-        let held = tokio::time::timeout(Duration::from_millis(1_500), async {
-            talk.until(|heard| *heard == Heard::Played(sentence)).await
-        });
-        assert!(held.await.is_err(), "it lasts 750 ms, and is held still");
-        talk.mouth.resume();
-        let heard = talk.until(|heard| *heard == Heard::Played(sentence)).await;
-        assert!(heard.contains(&Heard::Words(sentence, 5)), "{heard:?}");
-    }
-
-    /// A mouth in a room of its own, with a voice whose words last 100 ms.
-    struct Talking {
-        mouth: Mouth,
-        _voices: Voices,
-        _app: App,
-        _data: tempfile::TempDir,
-    }
-
-    impl Talking {
-        async fn new() -> Self {
-            let data = tempfile::tempdir().unwrap();
-            let keys = KeyRing::load(data.path(), &[]).unwrap();
-            let app = App::new(Config::default(), Err(NoEars(String::new())), keys).unwrap();
-            let room = app.open_room("").unwrap();
-            let voices = Voices::start(Arc::new(Fake::default()), Options::default()).unwrap();
-            let mouth = Mouth::enter(&app.sound(&room), &voices).await.unwrap();
-            Self { mouth, _voices: voices, _app: app, _data: data }
-        }
-
-        fn say(&mut self, sentence: Sentence, text: &str) {
-            self.mouth.say(sentence, text, Utterance::plain(VoiceId::default(), text));
-        }
-
-        /// What is told until this is, which is the last of it.
-        async fn until(&mut self, is_it: impl Fn(&Heard) -> bool) -> Vec<Heard> {
-            let mut all = Vec::new();
-            let hearing = async {
-                loop {
-                    let (_, heard) = self.mouth.next().await.expect("the engine runs");
-                    let is_last = is_it(&heard);
-                    all.push(heard);
-                    if is_last {
-                        break;
-                    }
-                }
-            };
-            let came = tokio::time::timeout(Duration::from_secs(20), hearing).await;
-            assert!(came.is_ok(), "only this was told: {all:?}");
-            all
-        }
-    }
-}
+mod tests;

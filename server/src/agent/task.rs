@@ -22,17 +22,15 @@ use bot::{
 };
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use media::time::MediaTime;
-use tts::{
-    utterance::Utterance,
-    voice::{Language, VoiceId, choose},
-};
+use tts::voice::{Language, VoiceId, choose};
 
 use super::{
     Place, Seated, With,
-    line::{Line, Told, Wish},
+    line::{Delivery, Line, Told, Wish},
     models::{Answered, Models, Moment},
-    mouth::{Heard, Mouth, Sentence},
+    mouth::{Heard, Sentence},
     notice,
+    outlet::Outlet,
     tools::{Tools, offers},
     waterfall::Waterfalls,
 };
@@ -48,14 +46,15 @@ const ALONE_MAX: Duration = Duration::from_secs(600);
 pub(super) struct Talk {
     app: App,
     seat: Seat,
-    _presence: Presence,
-    mouth: Mouth,
+    _presence: Option<Presence>,
+    outlet: Outlet,
     agent: Agent,
     persona: Arc<Persona>,
     registry: Registry,
     models: Models,
     tools: Tools,
     line: Line,
+    delivery: Delivery,
     /// Calls that whoever holds the line carries out.
     at_line: BTreeSet<String>,
     with: With,
@@ -73,7 +72,7 @@ impl Talk {
         with: With,
         (values, past): (BTreeMap<String, String>, Vec<Message>),
     ) -> Self {
-        let Seated { app, seat, mouth, presence, persona, functions, place } = seated;
+        let Seated { app, seat, outlet, presence, persona, functions, place } = seated;
         let room = seat.room();
         let began = local(room.epoch().wall);
         let agents = app.agents().0.clone();
@@ -88,13 +87,14 @@ impl Talk {
             app,
             seat,
             _presence: presence,
-            mouth,
+            outlet,
             agent,
             persona,
             registry,
             models,
             tools,
             line,
+            delivery: Delivery::default(),
             at_line: BTreeSet::new(),
             with,
             falls: Waterfalls::default(),
@@ -139,7 +139,7 @@ impl Talk {
                         }
                     }
                 },
-                heard = self.mouth.next() => match heard {
+                heard = self.outlet.next() => match heard {
                     Some((at, heard)) => self.on_heard(at, heard).await,
                     None => {
                         tracing::warn!(room = %room.id(), "an agent has lost its mouth");
@@ -156,12 +156,15 @@ impl Talk {
                 told = self.line.next() => match told {
                     Some(Told::Input(Input::ToolDone { call, outcome })) => self.on_line_done(call, outcome).await,
                     Some(Told::Input(input)) => self.tell(input).await,
+                    Some(Told::Interrupted(heard)) => self.on_interrupted(&heard).await,
+                    Some(Told::HeardAll) => self.on_heard_all().await,
                     Some(Told::Change { persona, functions }) => self.change(persona, &functions).await,
+                    Some(Told::Deliver(delivery)) => self.delivery = delivery,
                     None => self.end().await,
                 },
                 Ok(()) = standing.changed() => {
                     let now = *standing.borrow_and_update();
-                    self.mouth.mute(now.is_muted);
+                    self.outlet.mute(now.is_muted);
                     if now.is_sent_out {
                         self.end().await;
                     }
@@ -193,14 +196,20 @@ impl Talk {
 
     /// Whether somebody is there to be talked with.
     fn is_accompanied(&self) -> bool {
+        self.company() > 0
+    }
+
+    /// How many people it talks with.
+    fn company(&self) -> usize {
         let own = self.seat.participant();
         let people = self.seat.room().read(Room::participants);
-        people.iter().any(|who| who.kind != Kind::Agent && self.with.holds(who.id, own))
+        people.iter().filter(|who| who.kind != Kind::Agent && self.with.holds(who.id, own)).count()
     }
 
     async fn begin(&mut self) {
         if !std::mem::replace(&mut self.has_begun, true) {
             self.tell(Input::Begin).await;
+            self.tell(Input::Company(self.company())).await;
         }
     }
 
@@ -223,6 +232,9 @@ impl Talk {
             }
             _ => {}
         }
+        if matches!(entry.event, RoomEvent::ParticipantJoined { .. } | RoomEvent::ParticipantLeft { .. }) {
+            self.tell(Input::Company(self.company())).await;
+        }
         if let Some(input) = self.with.hear(&entry.event, self.seat.participant()) {
             self.tell(input).await;
         }
@@ -234,11 +246,15 @@ impl Talk {
             Heard::Made(sentence) => return self.falls.made(TurnId(sentence.turn()), at),
             Heard::Began(sentence) => {
                 let turn = TurnId(sentence.turn());
-                measured(self.falls.heard(turn, at));
+                let took = self.falls.heard(turn, at);
+                measured(took.filter(|_| self.outlet.hears_itself()));
                 Input::SpeechBegan { turn, sentence: sentence.number() }
             }
             Heard::Words(sentence, words) => {
                 Input::WordPlayed { turn: TurnId(sentence.turn()), sentence: sentence.number(), words }
+            }
+            Heard::Moved(sentence, motion) => {
+                return self.publish(motion.of_agent(self.seat.participant(), sentence.turn())).await;
             }
             Heard::Played(sentence) => Input::Played { turn: TurnId(sentence.turn()), sentence: sentence.number() },
             Heard::NotSpoken(sentence, why) => {
@@ -249,12 +265,42 @@ impl Talk {
         self.tell(input).await;
     }
 
+    /// Whoever speaks for the agent was interrupted, and had said this.
+    async fn on_interrupted(&mut self, heard: &str) {
+        let heard = self.outlet.heard_until(heard);
+        self.count(heard);
+        self.tell(Input::Stop).await;
+    }
+
+    /// Nobody has interrupted whoever speaks for the agent.
+    async fn on_heard_all(&mut self) {
+        let now = self.now();
+        for heard in self.outlet.heard_all() {
+            self.on_heard(now, heard).await;
+        }
+    }
+
+    /// So many words of sentences were heard. What the agent wants then is drained by whoever tells it the next thing.
+    fn count(&mut self, heard: Vec<(Sentence, usize)>) {
+        let now = self.now();
+        for (sentence, words) in heard {
+            let turn = TurnId(sentence.turn());
+            self.agent.handle(Input::WordPlayed { turn, sentence: sentence.number(), words }, now);
+        }
+    }
+
     /// A model said something, or nothing.
     async fn on_answered(&mut self, Answered { ask, answer }: Answered) {
         let input = match answer {
             Ok(delta) => {
                 if matches!(delta, Delta::Text(_) | Delta::Call(_)) {
                     measured(self.falls.answered(ask, self.now()));
+                }
+                if let Delta::Done(done) = &delta
+                    && self.delivery != Delivery::Spoken
+                {
+                    let used = done.usage;
+                    self.line.wish(Wish::Used(used)).await;
                 }
                 Input::Said { ask, delta }
             }
@@ -270,6 +316,10 @@ impl Talk {
     async fn tell(&mut self, input: Input) {
         let is_end = matches!(input, Input::HungUp);
         tracing::trace!(room = %self.seat.room().id(), ?input, "an agent is told");
+        if is_end {
+            let heard = self.outlet.heard_by_now();
+            self.count(heard);
+        }
         self.agent.handle(input, self.now());
         self.obey().await;
         self.is_over |= is_end || self.agent.is_over();
@@ -279,6 +329,9 @@ impl Talk {
         while let Some(output) = self.agent.poll() {
             tracing::debug!(room = %self.seat.room().id(), ?output, "an agent wants");
             self.carry_out(output).await;
+        }
+        if !self.agent.is_composing() {
+            self.outlet.rest();
         }
         while let Some(record) = self.registry.poll() {
             self.publish(notice::record(record, self.seat.participant())).await;
@@ -293,13 +346,22 @@ impl Talk {
                 self.models.ask(ask, role, request, at);
             }
             Output::Cancel(ask) => self.models.cancel(ask),
-            Output::Speak { turn, sentence, text, language } => {
-                let utterance = Utterance::plain(voice(&self.persona, language), text.as_str());
-                self.mouth.say(Sentence::new(turn.0, sentence), &text, utterance);
+            Output::Speak { turn, sentence, text, .. } if self.delivery == Delivery::Written => {
+                self.line.wish(Wish::Says { turn, text }).await;
+                // Whoever reads has it at once. It is drained by whoever drains this.
+                let now = self.now();
+                self.agent.handle(Input::SpeechBegan { turn, sentence }, now);
+                self.agent.handle(Input::Played { turn, sentence }, now);
             }
-            Output::Pause => self.mouth.pause(),
-            Output::Resume => self.mouth.resume(),
-            Output::Hush(turn) => self.mouth.hush(turn.0),
+            Output::Speak { turn, sentence, text, language } => {
+                if self.delivery == Delivery::Told {
+                    self.line.wish(Wish::Says { turn, text: text.clone() }).await;
+                }
+                self.outlet.say(Sentence::new(turn.0, sentence), text, voice(&self.persona, language), language);
+            }
+            Output::Pause => self.outlet.pause(),
+            Output::Resume => self.outlet.resume(),
+            Output::Hush(turn) => self.outlet.hush(turn.0),
             Output::Call { call, .. } => {
                 let now = self.now();
                 let told = match self.registry.admit(&call, now) {
@@ -372,6 +434,7 @@ impl Talk {
     /// Whoever holds the line has other wishes of who talks.
     async fn change(&mut self, persona: Arc<Persona>, functions: &[Tool]) {
         let shared = self.app.agents().0.clone();
+        let persona = self.outlet.suit(persona);
         self.persona = persona.clone();
         self.registry.offer(shared.toolbox.catalog_with(functions), &persona);
         self.models.hand_over(&persona);
@@ -385,6 +448,7 @@ impl Talk {
         let told = match self.app.agents().persona(Some(name)) {
             Ok(persona) => {
                 self.app.agents().goes_on_as(self.seat.room().id(), &persona.name);
+                let persona = self.outlet.suit(persona);
                 self.persona = persona.clone();
                 self.registry.hand_over(&persona);
                 self.models.hand_over(&persona);
@@ -397,6 +461,9 @@ impl Talk {
     }
 
     async fn on_notice(&mut self, notice: Notice) {
+        if self.delivery != Delivery::Spoken {
+            self.line.wish(Wish::Tells(notice.clone())).await;
+        }
         if let Notice::TurnEnded { turn, ended, .. } = &notice {
             let now = self.now();
             measured(Some(self.falls.turn_ended(*turn, ended.at, now)));

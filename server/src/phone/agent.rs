@@ -111,6 +111,7 @@ pub(super) async fn talk(
                 },
                 // Nobody brought tools along.
                 Some(Wish::Call { .. } | Wish::Cancel { .. }) => {}
+                Some(Wish::Says { .. } | Wish::Tells(_) | Wish::Used(_)) => {}
                 // Somebody ended the conversation: to go on with the caller themselves, where they are here.
                 None if is_accompanied(&room) => return together::alone(app, phones, phone, news).await,
                 None => {

@@ -22,11 +22,13 @@ pub enum SidKind {
     Stream,
     /// A transcription.
     Transcription,
+    /// A session of words, of `ConversationRelay`.
+    Session,
 }
 
 impl SidKind {
-    const ALL: [Self; 6] =
-        [Self::Call, Self::Recording, Self::Conference, Self::Queue, Self::Stream, Self::Transcription];
+    const ALL: [Self; 7] =
+        [Self::Call, Self::Recording, Self::Conference, Self::Queue, Self::Stream, Self::Transcription, Self::Session];
 
     /// Its two letters.
     pub const fn letters(self) -> &'static str {
@@ -37,6 +39,7 @@ impl SidKind {
             Self::Queue => "QU",
             Self::Stream => "MZ",
             Self::Transcription => "GT",
+            Self::Session => "VX",
         }
     }
 }

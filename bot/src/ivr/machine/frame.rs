@@ -9,6 +9,7 @@ use super::{
     gather::Gathering,
     queue::Queueing,
     record::Recording,
+    relay::Relaying,
 };
 use crate::ivr::{
     effect::{SoundId, TapId},
@@ -77,7 +78,9 @@ pub(super) enum Doing {
     Conferring(Box<Conferring>),
     /// `Enqueue`.
     Queueing(Box<Queueing>),
-    /// `Connect`.
+    /// `Connect` to an application that takes words.
+    Relaying(Box<Relaying>),
+    /// `Connect` to an application that takes sound.
     Streaming {
         /// The stream.
         tap: TapId,
@@ -153,7 +156,7 @@ impl Doing {
             Self::Dialling(dialling) => dialling.deadline(),
             Self::Conferring(conferring) => conferring.deadline(),
             Self::Queueing(queueing) => queueing.deadline(),
-            Self::Ready | Self::Sounding(_) | Self::Music(_) | Self::Streaming { .. } => None,
+            Self::Ready | Self::Sounding(_) | Self::Music(_) | Self::Relaying(_) | Self::Streaming { .. } => None,
         }
     }
 }

@@ -20,6 +20,7 @@ mod leg;
 mod prompts;
 mod queue;
 mod record;
+mod relay;
 mod setup;
 mod steps;
 mod taps;
@@ -133,6 +134,10 @@ impl Machine {
             }),
             Input::Leg { id, event } => self.with(MAIN, now, |desk, doing| match doing {
                 Doing::Dialling(dialling) => dialling.leg(desk, now, id, event),
+                _ => Then::Stay,
+            }),
+            Input::Relay { id, event } => self.with(MAIN, now, |desk, doing| match doing {
+                Doing::Relaying(relaying) => relaying.relay(desk, now, id, event),
                 _ => Then::Stay,
             }),
             Input::Conference(event) => self.conference(now, event),
@@ -337,6 +342,7 @@ impl Machine {
             Doing::Dialling(dialling) => dialling.abandon(desk, now, is_over),
             Doing::Conferring(conferring) => conferring.abandon(desk, now, is_over),
             Doing::Queueing(queueing) => queueing.abandon(desk, now, is_over),
+            Doing::Relaying(relaying) => relaying.abandon(desk, now, is_over),
             Doing::Streaming { tap, .. } => desk.stop_tap(*tap),
             Doing::Ready | Doing::Fetching(_) | Doing::Pausing(_) | Doing::Rewinding(_) | Doing::Referring { .. } => {}
         }

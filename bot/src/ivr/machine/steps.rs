@@ -12,13 +12,14 @@ use super::{
     prompts,
     queue::Queueing,
     record::Recording,
+    relay::Relaying,
 };
 use crate::ivr::{
     call::CallStatus,
     effect::{Effect, RecordingSource, RecordingSpec, SoundId},
     input::SoundEnd,
     notice::Code,
-    twiml::{AudioTrack, Dialled, RejectReason, StartRecording, Startable, Stoppable, Verb},
+    twiml::{AudioTrack, Connected, Dialled, RejectReason, StartRecording, Startable, Stoppable, Verb},
 };
 
 /// How long the far side has to take the call over. It rings somebody else meanwhile.
@@ -133,10 +134,17 @@ impl Machine {
             }
             Verb::Connect(connect) => {
                 desk.answer(now);
-                match desk.start_stream(&connect.stream, true) {
-                    Some(tap) => (Doing::Streaming { tap, action: connect.action }, Then::Stay),
-                    None => return,
-                }
+                let action = connect.action;
+                let doing = match connect.to {
+                    Connected::Stream(stream) => {
+                        desk.start_stream(&stream, true).map(|tap| Doing::Streaming { tap, action })
+                    }
+                    Connected::Relay(relay) => {
+                        Relaying::start(desk, now, *relay, action).map(|relaying| Doing::Relaying(Box::new(relaying)))
+                    }
+                };
+                let Some(doing) = doing else { return };
+                (doing, Then::Stay)
             }
             Verb::Start(started) => {
                 desk.answer(now);

@@ -3,19 +3,28 @@
 use roxmltree::Node;
 
 use super::{
-    Link, RecordingCallback, Reference, Verb,
+    Link, RecordingCallback, Reference, Relay, Verb,
     attributes::{Attributes, Notes, name_of},
-    gather, record, verb,
+    gather, record, relay, verb,
 };
 use crate::ivr::{notice::Code, private::Private};
 
-/// Hands the sound over to an application, both ways.
+/// Hands the call over to an application, both ways.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connect {
     /// To which.
-    pub stream: Stream,
+    pub to: Connected,
     /// Who is asked how to go on when it is done; the next verb when nobody is named.
     pub action: Option<Link>,
+}
+
+/// What an application is given of a call, and gives back.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Connected {
+    /// Sound.
+    Stream(Stream),
+    /// Words.
+    Relay(Box<Relay>),
 }
 
 /// The sound of the call over a WebSocket.
@@ -118,10 +127,11 @@ pub(super) fn connect(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Verb>
     let action = verb::action(node, notes);
     let mut found = None;
     for child in node.children().filter(Node::is_element) {
+        let connected = |to| Verb::Connect(Connect { to, action: action.clone() });
         let read = match child.tag_name().name() {
-            "Stream" => stream(child, notes).map(|stream| Verb::Connect(Connect { stream, action: action.clone() })),
-            "ConversationRelay"
-            | "Room"
+            "Stream" => stream(child, notes).map(|stream| connected(Connected::Stream(stream))),
+            "ConversationRelay" => relay::read(child, notes).map(|relay| connected(Connected::Relay(Box::new(relay)))),
+            "Room"
             | "VirtualAgent"
             | "Autopilot"
             | "Conversation"

@@ -14,16 +14,21 @@ mod dial;
 mod gather;
 mod queue;
 mod record;
+mod relay;
 mod speech;
 mod verb;
 mod xml;
 
 pub use conference::{Beep, ConferenceEvents, ConferenceRoom};
-pub use connect::{AudioTrack, Channels, Connect, StartRecording, Startable, Stoppable, Stream, Transcription};
+pub use connect::{
+    AudioTrack, Channels, Connect, Connected, StartRecording, Startable, Stoppable, Stream, Transcription,
+};
 pub use dial::{Answering, Dial, DialRecord, Dialled, LegCallback, MachineDetection, Target};
 pub use gather::{Choice, Gather, Prompt, SpeechTimeout};
 pub use queue::Enqueue;
 pub use record::{Record, RecordingCallback, RecordingEvents};
+pub(in crate::ivr) use relay::is_kin;
+pub use relay::{Disturbing, Relay, RelayLanguage, RelaySettings, Sensitivity};
 pub use speech::{Emphasis, Interpretation, Piece, Prosody, Say, Speech};
 pub use verb::{Link, Play, Redirect, Refer, Reference, RejectReason, Sound, Step, Times, Verb};
 

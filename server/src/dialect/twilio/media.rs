@@ -152,12 +152,16 @@ fn said(incoming: Incoming) -> Result<Option<Said>, End> {
 }
 
 fn refusal(error: &ApiError) -> End {
-    let code = match error.status {
+    End::Refused(close_code_of(error), error.message.clone())
+}
+
+/// The close code of a socket for which something could not be had.
+pub(super) fn close_code_of(error: &ApiError) -> u16 {
+    match error.status {
         StatusCode::SERVICE_UNAVAILABLE => close_code::AGAIN,
         StatusCode::INTERNAL_SERVER_ERROR => close_code::ERROR,
         _ => close_code::POLICY,
-    };
-    End::Refused(code, error.message.clone())
+    }
 }
 
 /// What the TwiML asks for.

@@ -26,7 +26,7 @@ const MESSAGES_MAX: usize = 4_096;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Messages to be written.
-pub(super) struct Outbox<M> {
+pub(crate) struct Outbox<M> {
     waiting: VecDeque<(Kind, M)>,
     sounds: usize,
     /// A message has been handed over and is on its way since then.
@@ -41,7 +41,7 @@ enum Kind {
 
 /// The peer reads too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Slow;
+pub(crate) struct Slow;
 
 impl<M> Default for Outbox<M> {
     fn default() -> Self {
@@ -54,7 +54,7 @@ impl<M> Outbox<M> {
     ///
     /// # Errors
     /// [`Slow`]: it was dropped.
-    pub(super) fn sound(&mut self, message: M) -> Result<(), Slow> {
+    pub(crate) fn sound(&mut self, message: M) -> Result<(), Slow> {
         if self.sounds >= SOUNDS_MAX {
             return Err(Slow);
         }
@@ -67,7 +67,7 @@ impl<M> Outbox<M> {
     ///
     /// # Errors
     /// [`Slow`]: it was lost all the same, and the peer should be.
-    pub(super) fn word(&mut self, message: M) -> Result<(), Slow> {
+    pub(crate) fn word(&mut self, message: M) -> Result<(), Slow> {
         if self.waiting.len() >= MESSAGES_MAX {
             return Err(Slow);
         }
@@ -76,12 +76,12 @@ impl<M> Outbox<M> {
     }
 
     /// Whether anything is to be written.
-    pub(super) fn has_work(&self) -> bool {
+    pub(crate) fn has_work(&self) -> bool {
         self.flushing.is_some() || !self.waiting.is_empty()
     }
 
     /// Whether one message has been on its way for too long.
-    pub(super) fn is_stuck(&self, now: Instant) -> bool {
+    pub(crate) fn is_stuck(&self, now: Instant) -> bool {
         self.flushing.is_some_and(|since| now.saturating_duration_since(since) > PATIENCE)
     }
 
@@ -89,7 +89,7 @@ impl<M> Outbox<M> {
     ///
     /// # Errors
     /// The socket's.
-    pub(super) async fn advance<S: Sink<M> + Unpin>(&mut self, sink: &mut S) -> Result<(), S::Error> {
+    pub(crate) async fn advance<S: Sink<M> + Unpin>(&mut self, sink: &mut S) -> Result<(), S::Error> {
         poll_fn(|cx| {
             let mut sink = Pin::new(&mut *sink);
             if self.flushing.is_none() {

@@ -104,6 +104,7 @@ impl Reach {
 }
 
 /// Asks for one menu.
+#[derive(Clone)]
 pub(super) struct Desk {
     app: App,
     reach: Reach,

@@ -15,6 +15,7 @@ mod legs;
 mod music;
 mod queue;
 mod records;
+mod relay;
 mod speech;
 mod taps;
 mod voice;
@@ -27,9 +28,10 @@ use bot::{
     event::{Direction, Published},
     ivr::{
         call::{CallFacts, Direction as CallDirection, StatusCallback},
-        effect::{Effect, Listening},
-        input::{ConferenceEvent, Ending, Input, QueueEvent, SoundEnd},
+        effect::{Effect, Listening, RelayId, RelaySpec},
+        input::{ConferenceEvent, Ending, Input, QueueEvent, RelayEvent, SoundEnd},
         machine::{Machine, Role, Rules, Setup, Source},
+        notice::Code,
         private::Private,
         twiml::RejectReason,
         webhook::Endpoint,
@@ -40,6 +42,7 @@ use bot::{
 use media::id::ParticipantId;
 use sip::{endpoint::ReferTo, message::Headers};
 use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) use self::{
     conference::{Change, Conferences, ParticipantView, View as ConferenceView},
@@ -148,6 +151,7 @@ pub(crate) async fn run_in(
         legs: Legs::new(app, phones, phone, told.clone()),
         records: Records::new(app, phones.recorded(), phone, told.clone()),
         taps: Taps::new(app, phone, told.clone()),
+        relay: None,
         queue: None,
         conference: None,
         voice: None,
@@ -211,6 +215,8 @@ struct Menu {
     legs: Legs,
     records: Records,
     taps: Taps,
+    /// The application that the caller talks with in words; the conversation ends when this is dropped.
+    relay: Option<(RelayId, DropGuard)>,
     queue: Option<queue::Waiting>,
     conference: Option<conference::Attending>,
     told: mpsc::Sender<Input>,
@@ -372,6 +378,13 @@ impl Menu {
                     return self.tell(Input::Conference(ConferenceEvent::Left)).await;
                 }
             }
+            Input::Relay { id, event: RelayEvent::Ended { .. } | RelayEvent::Failed { .. } } => {
+                self.end_relay(*id);
+                // Its language and its words are nobody's any more; the next relay has said its own.
+                if self.relay.is_none() {
+                    self.phone.expect(self.expecting.of_caller()).await;
+                }
+            }
             Input::Conference(ConferenceEvent::Waiting | ConferenceEvent::Left)
             | Input::Queue(QueueEvent::BridgeEnded | QueueEvent::GivenBack) => self.come_back().await,
             _ => {}
@@ -505,7 +518,37 @@ impl Menu {
                 }
                 self.taps.stop(id);
             }
+            Effect::StartRelay { id, spec } => self.relay(id, *spec),
+            Effect::StopRelay(id) => self.end_relay(id),
             Effect::Refer { to } => self.refer(to),
+        }
+    }
+
+    /// Lets the caller talk with an application in words.
+    fn relay(&mut self, id: RelayId, spec: RelaySpec) {
+        let Some(caller) = self.caller else {
+            let why = "the caller is not there".to_owned();
+            return self.later(Input::Relay { id, event: RelayEvent::Failed { code: Code::OURS, why } });
+        };
+        let stop = CancellationToken::new();
+        let task = relay::Task {
+            app: self.app.clone(),
+            phone: self.phone.clone(),
+            room: self.room.clone(),
+            caller,
+            id,
+            spec,
+            desk: self.desk.clone(),
+            told: self.told.clone(),
+            stop: stop.clone(),
+        };
+        self.relay = Some((id, stop.drop_guard()));
+        tokio::spawn(task.run());
+    }
+
+    fn end_relay(&mut self, id: RelayId) {
+        if self.relay.as_ref().is_some_and(|(on, _)| *on == id) {
+            self.relay = None;
         }
     }
 
@@ -615,6 +658,7 @@ impl Menu {
         }
         if self.is_over {
             self.voice = None;
+            self.relay = None;
             self.queue = None;
             self.conference = None;
         }
