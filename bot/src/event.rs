@@ -5,6 +5,7 @@
 //! numbers and keeps them, the server writes them to sockets.
 
 mod announced;
+mod shape;
 mod waterfall;
 
 use std::{sync::Arc, time::Duration};
@@ -16,7 +17,7 @@ use media::{
 };
 use serde::{Deserialize, Serialize, Serializer};
 
-pub use self::waterfall::Waterfall;
+pub use self::{shape::Shape, waterfall::Waterfall};
 use crate::{
     answering::{AnsweredBy, Class, Why},
     note::{ActionItem, Decision, Question, Summary},
@@ -339,6 +340,25 @@ pub enum RoomEvent {
         #[serde(rename = "after_ms", serialize_with = "millis")]
         after: Duration,
     },
+    /// What the mouth of whoever speaks does from a moment on. It takes the place of all that was told of the same speaker
+    /// from that moment on.
+    #[serde(rename = "avatar.viseme")]
+    AvatarViseme {
+        /// The agent, where one speaks.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        participant: Option<ParticipantId>,
+        /// Its turn.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        turn: Option<u64>,
+        /// What is said, as in `say.started`, where somebody asked for it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        say: Option<Arc<str>>,
+        /// The moment, on the room's timeline.
+        #[serde(rename = "start_s", serialize_with = "seconds")]
+        start: MediaTime,
+        /// The shapes that it takes, in order; behind the last, and where there is none, it is at rest.
+        visemes: Vec<Shape>,
+    },
     /// An agent wrote something down for later.
     #[serde(rename = "note.taken")]
     NoteTaken {
@@ -480,6 +500,8 @@ pub(crate) fn rounded(at: MediaTime) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use tts::viseme::Viseme;
+
     use super::*;
 
     #[test]
@@ -527,6 +549,21 @@ mod tests {
         assert_eq!(
             wire(RoomEvent::PlayEnded { play: "play1".into(), why: PlayEnd::Replaced }),
             serde_json::json!({"type": "play.ended", "play": "play1", "why": "replaced"})
+        );
+        let ms = Duration::from_millis;
+        let shapes = vec![Shape { viseme: Viseme::Pp, at: ms(0), duration: ms(80) }];
+        assert_eq!(
+            wire(RoomEvent::AvatarViseme {
+                participant: Some(ParticipantId(2)),
+                turn: Some(3),
+                say: None,
+                start,
+                visemes: shapes
+            }),
+            serde_json::json!({
+                "type": "avatar.viseme", "participant": "p2", "turn": 3, "start_s": 1.5,
+                "visemes": [{"viseme": "PP", "at_ms": 0, "duration_ms": 80}],
+            })
         );
         assert_eq!(
             wire(RoomEvent::RecordingEnded { recording: "rec1".into(), state: "finished".into(), why: None }),

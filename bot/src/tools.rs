@@ -8,6 +8,7 @@
 //! Words of a caller are in arguments and in results: neither is logged above DEBUG, neither is in a [`Record`].
 
 mod audit;
+mod brought;
 mod builtin;
 mod catalog;
 pub mod config;
@@ -20,8 +21,10 @@ mod remind;
 pub mod run;
 pub mod schema;
 
+pub(crate) use self::remind::time_in;
 pub use self::{
     audit::{Record, Verdict},
+    brought::{BadEndpoint, BroughtTool, Endpoint},
     builtin::{Action, BuiltIn, Doors},
     catalog::{Catalog, NAME_CHARS_MAX, Origin, Rule, Tool, is_name},
     registry::{Admitted, Does, Refusal, Registry, Settled},

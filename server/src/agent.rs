@@ -1,17 +1,20 @@
 //! Agents that talk: one task a conversation, around the pure [`bot::agent::Agent`].
 //!
 //! [`Agents`] holds what all of them share: personas, models, tools, and which room has one. [`take_seat`] brings an agent
-//! into a room, as a participant with a mouth; [`Seated::begin`] starts its task ([`task`]), which decides nothing: it
-//! carries what happens to the agent and what the agent wants to those who do it. How its caller comes is the business
-//! of whoever holds the [`Reins`]: [`crate::phone`] for telephones, [`attend`] for the people of a room. Never real time.
+//! into a room, as a participant with a mouth, and [`seat_for_another`] one that somebody else speaks for;
+//! [`Seated::begin`] starts its task ([`task`]), which decides nothing: it carries what happens to the agent and what the
+//! agent wants to those who do it. How its caller comes is the business of whoever holds the [`Reins`]: [`crate::phone`]
+//! for telephones, [`attend`] for the people of a room. Never real time.
 
 mod ears;
 mod line;
 mod models;
 mod mouth;
 mod notice;
+mod outlet;
 mod personas;
 mod played;
+mod reckoning;
 mod task;
 mod tools;
 mod waterfall;
@@ -29,21 +32,29 @@ use bot::{
     participant::{Kind, Newcomer, Timeline},
     persona::Persona,
     room::Room,
-    tools::{Tool, run::Misconfigured},
+    tools::{
+        Tool,
+        run::{Misconfigured, Outside},
+    },
 };
 use media::id::{ParticipantId, RoomId};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 pub use self::personas::BadPersonas;
 pub(crate) use self::{
     ears::With,
-    line::{Reins, Wish},
-    notice::NOT_SAID,
+    line::{Delivery, Reins, Wish},
+    models::Brought,
+    mouth::{Heard, Mouth, Sentence},
+    notice::{NOT_SAID, NOT_TAKEN},
+    outlet::Piece,
+    played::STEP_SAMPLES,
 };
 use self::{
     models::Brains,
-    mouth::{Mouth, NoMouth},
+    mouth::NoMouth,
+    outlet::{Outlet, Script},
     personas::Personas,
     task::Talk,
     tools::Toolbox,
@@ -115,6 +126,16 @@ impl Agents {
             ApiError::new(StatusCode::NOT_FOUND, "no_persona", format!("there is no persona {name:?}"))
                 .hint(format!("there are: {}", self.0.personas.names().join(", ")))
         })
+    }
+
+    /// Lets the persona that names it think with a model that its client brought along.
+    pub(crate) fn bring(&self, model: bot::llm::client::Models) -> Brought {
+        self.0.brains.bring(model)
+    }
+
+    /// What calls tools outside, and whatever a client brings along.
+    pub(crate) fn outside(&self) -> Arc<Outside> {
+        self.0.toolbox.outside()
     }
 
     /// Whether an agent talks in the room, or is about to: then its callers are listened to so that it can answer soon.
@@ -193,8 +214,9 @@ impl Drop for Place {
 pub(crate) struct Seated {
     app: App,
     seat: Seat,
-    mouth: Mouth,
-    presence: Presence,
+    outlet: Outlet,
+    /// Among those whose sound the room has, where it has a voice of its own.
+    presence: Option<Presence>,
     persona: Arc<Persona>,
     functions: Vec<Tool>,
     place: Place,
@@ -229,6 +251,42 @@ pub(crate) async fn seat(
     let place = app.agents().place(room.id(), &persona)?;
     let sound = app.sound(room);
     let mouth = Mouth::enter(&sound, app.voices()?).await?;
+    let seat = sit(room, &persona).await?;
+    let member = Member {
+        participant: seat.participant(),
+        name: persona.title.as_str().into(),
+        leg: mouth.leg(),
+        levels: mouth.levels(),
+    };
+    let presence = Some(sound.enter(member));
+    let outlet = Outlet::Voice(Box::new(mouth));
+    Ok(Seated { app: app.clone(), seat, outlet, presence, persona, functions, place })
+}
+
+/// An agent that somebody else hears and speaks for: they take its pieces, and tell the reins what its caller says, when a
+/// turn is over ([`Input::Respond`]) and what was interrupted.
+///
+/// # Errors
+/// 404 for a room that was closed, 409 where an agent talks already, 503 when every place is taken. Nobody came in then.
+pub(crate) async fn seat_for_another(
+    app: &App,
+    room: &RoomHandle,
+    persona: &Persona,
+) -> Result<(Seated, mpsc::Receiver<Piece>), ApiError> {
+    if app.admission().is_draining() {
+        return Err(ApiError::draining());
+    }
+    let persona = outlet::patient(persona);
+    let place = app.agents().place(room.id(), &persona)?;
+    let seat = sit(room, &persona).await?;
+    let (script, pieces) = Script::new(*room.epoch(), app.clock());
+    let outlet = Outlet::Script(Box::new(script));
+    let seated = Seated { app: app.clone(), seat, outlet, presence: None, persona, functions: Vec::new(), place };
+    Ok((seated, pieces))
+}
+
+/// A seat in the room.
+async fn sit(room: &RoomHandle, persona: &Persona) -> Result<Seat, ApiError> {
     let newcomer = Newcomer {
         name: persona.title.clone(),
         kind: Kind::Agent,
@@ -236,18 +294,15 @@ pub(crate) async fn seat(
         is_transcribed: false,
         timeline: Timeline::Rooms,
     };
-    let seat = room.join(newcomer).await.map_err(|error| match error {
+    room.join(newcomer).await.map_err(not_let_in)
+}
+
+/// Why somebody did not come into a room.
+pub(crate) fn not_let_in(error: JoinError) -> ApiError {
+    match error {
         JoinError::Crowded(_) => ApiError::full(error.to_string()),
         JoinError::Closed(_) => ApiError::not_found("the room was closed"),
-    })?;
-    let member = Member {
-        participant: seat.participant(),
-        name: persona.title.as_str().into(),
-        leg: mouth.leg(),
-        levels: mouth.levels(),
-    };
-    let presence = sound.enter(member);
-    Ok(Seated { app: app.clone(), seat, mouth, presence, persona, functions, place })
+    }
 }
 
 impl Seated {
@@ -300,6 +355,8 @@ pub(crate) async fn attend(app: &App, room: &RoomHandle, persona: Option<&str>) 
                 Wish::Transfer { .. } => reins.tell(Input::CameBack).await,
                 // Nobody brought tools along.
                 Wish::Press(_) | Wish::Call { .. } | Wish::Cancel { .. } => {}
+                // Nobody asked to be told.
+                Wish::Says { .. } | Wish::Tells(_) | Wish::Used(_) => {}
             }
         }
     });

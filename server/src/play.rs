@@ -58,7 +58,7 @@ pub(crate) const END: u64 = 1;
 const FADE: Duration = Duration::from_millis(60);
 
 /// How long the mark behind the end is waited for: the mouth's 400 ms, and room for a busy engine.
-const MARK_WITHIN: Duration = Duration::from_secs(2);
+pub(crate) const MARK_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a room plays.
 pub(crate) struct Player {
@@ -277,7 +277,7 @@ impl Converter {
 }
 
 /// Until the mark behind the last sound comes back, or the leg is gone.
-pub(crate) async fn until_heard(leg: &mut Leg) {
+async fn until_heard(leg: &mut Leg) {
     let heard = async {
         while let Some(event) = leg.events.recv().await {
             if matches!(event, LegEvent::Source { event: Event::MarkPlayed(END), .. }) {

@@ -61,10 +61,10 @@ pub enum Broken {
 /// # Errors
 /// [`Broken`].
 pub fn start(config: &Config) -> Result<Voices, Broken> {
-    start_with(config, None)
+    start_with(config, config.tts.visemes.then(Phonemes::default))
 }
 
-/// The same for readers who are told visemes, where somebody knows how words sound.
+/// The same for readers who are told visemes or not, whatever the configuration says of that.
 ///
 /// # Errors
 /// [`Broken`].

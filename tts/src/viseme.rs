@@ -50,11 +50,34 @@ impl Viseme {
         NAMES[self as usize]
     }
 
+    /// The one of this name in the reference.
+    pub fn named(name: &str) -> Option<Self> {
+        ALL.into_iter().find(|viseme| viseme.name() == name)
+    }
+
     /// Its place in the reference, from 0 to 14.
     pub const fn index(self) -> u8 {
         self as u8
     }
 }
+
+const ALL: [Viseme; 15] = [
+    Viseme::Silence,
+    Viseme::Pp,
+    Viseme::Ff,
+    Viseme::Th,
+    Viseme::Dd,
+    Viseme::Kk,
+    Viseme::Ch,
+    Viseme::Ss,
+    Viseme::Nn,
+    Viseme::Rr,
+    Viseme::Aa,
+    Viseme::E,
+    Viseme::I,
+    Viseme::O,
+    Viseme::U,
+];
 
 const NAMES: [&str; 15] = ["sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "I", "O", "U"];
 
@@ -212,6 +235,10 @@ mod tests {
         assert_eq!((Viseme::Silence.name(), Viseme::Silence.index()), ("sil", 0));
         assert_eq!((Viseme::Rr.name(), Viseme::Rr.index()), ("RR", 9));
         assert_eq!((Viseme::U.name(), Viseme::U.index()), ("U", 14));
+        for (index, viseme) in ALL.into_iter().enumerate() {
+            assert_eq!((usize::from(viseme.index()), Viseme::named(viseme.name())), (index, Some(viseme)));
+        }
+        assert_eq!(Viseme::named("pp"), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use media::time::MediaTime;
 use serde::Deserialize as _;
 
-use super::{Direction, PlayEnd, RoomEvent, Waterfall};
+use super::{Direction, PlayEnd, RoomEvent, Shape, Waterfall};
 use crate::answering::{AnsweredBy, Class, Why};
 
 impl RoomEvent {
@@ -93,6 +93,13 @@ impl RoomEvent {
                 why: text("why"),
                 after: millis("after_ms")?,
             },
+            "avatar.viseme" => Self::AvatarViseme {
+                participant: who(),
+                turn: turn(),
+                say: text("say"),
+                start: seconds("start_s")?,
+                visemes: json.get("visemes")?.as_array()?.iter().map(Shape::read).collect::<Option<_>>()?,
+            },
             "note.taken" => Self::NoteTaken { participant: who()?, text: text("text")?, due: text("due") },
             _ => return None,
         })
@@ -102,6 +109,7 @@ impl RoomEvent {
 #[cfg(test)]
 mod tests {
     use media::id::ParticipantId;
+    use tts::viseme::Viseme;
 
     use super::*;
 
@@ -169,6 +177,24 @@ mod tests {
                 what: "idle".into(),
                 why: Some("1".into()),
                 after: Duration::ZERO,
+            },
+            RoomEvent::AvatarViseme {
+                participant: Some(ParticipantId(2)),
+                turn: Some(4),
+                say: None,
+                start: at,
+                visemes: vec![Shape {
+                    viseme: Viseme::Aa,
+                    at: Duration::from_millis(70),
+                    duration: Duration::from_millis(110),
+                }],
+            },
+            RoomEvent::AvatarViseme {
+                participant: None,
+                turn: None,
+                say: Some(id.clone()),
+                start: at,
+                visemes: Vec::new(),
             },
             RoomEvent::NoteTaken { participant: ParticipantId(2), text: "Call Ada.".into(), due: Some(id.clone()) },
         ] {

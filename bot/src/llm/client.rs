@@ -12,7 +12,9 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use reqwest::header::HeaderMap;
 use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
+use url::Url;
 
 use super::{
     Delta, Patience, Provider, Request, Role, Trouble,
@@ -79,6 +81,20 @@ impl Models {
         }
         let shared = Arc::new(Shared::new(providers, patience));
         Ok(Self { shared, doors: doors.into() })
+    }
+
+    /// One model that a client brought along: asked at this address as it is, by a client that goes only where it may, and
+    /// with these headers beside our own.
+    pub(crate) fn brought(
+        provider: Provider,
+        client: reqwest::Client,
+        endpoint: Url,
+        headers: HeaderMap,
+        patience: Patience,
+    ) -> Self {
+        let provider = Arc::new(provider);
+        let door = Arc::new(Door::through(provider.clone(), client, endpoint, headers));
+        Self { shared: Arc::new(Shared::new(vec![provider], patience)), doors: vec![door].into() }
     }
 
     /// Whether there is none, so that only what is built in can answer.

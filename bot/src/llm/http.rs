@@ -57,6 +57,13 @@ impl Door {
         Ok(Self { client: client.build()?, endpoint, headers, provider })
     }
 
+    /// A door to this address and no other, through a client that decides where it goes, with headers beside our own.
+    pub(super) fn through(provider: Arc<Provider>, client: Client, endpoint: Url, mut brought: HeaderMap) -> Self {
+        // Ours say what is sent and wanted.
+        brought.extend(headers(&provider));
+        Self { client, endpoint, headers: brought, provider }
+    }
+
     /// Asks; the answer's bytes are yet to be read.
     ///
     /// # Errors

@@ -372,11 +372,11 @@ fn headers(headers: &BTreeMap<String, Text>) -> Result<(), String> {
 }
 
 /// Headers that say how a message is carried.
-const OURS: [&str; 8] =
+pub(super) const OURS: [&str; 8] =
     ["host", "connection", "content-length", "transfer-encoding", "te", "upgrade", "mcp-session-id", "last-event-id"];
 
 /// The largest answer of an HTTP tool, unless it says otherwise: a page of a directory. A model reads far less.
-const ANSWER_BYTES_MAX: usize = 256 * 1_024;
+pub(super) const ANSWER_BYTES_MAX: usize = 256 * 1_024;
 
 /// The longest that a tool may be waited for: agents give a call up after 55 s, and leave whoever carries it out 2 s
 /// to say so.

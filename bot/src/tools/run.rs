@@ -16,13 +16,17 @@ use serde_json::{Map, Value};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use super::{
-    Catalog, Outcome,
+    BadEndpoint, BroughtTool, Catalog, Endpoint, Outcome,
     catalog::{Origin, Tool},
     config::{HttpTool, McpAt, ServerName, Text, Tools},
     fetch::Clients,
     mcp::{Health, Line, Server, Way},
     reach::Guard,
 };
+use crate::llm::{Kind, Patience, Provider, Role, client::Models};
+
+/// What a model that a client brought along is called in logs, metrics and troubles, whosever it is.
+const BROUGHT: &str = "the client's model";
 
 /// Time for all servers to end in an orderly way.
 const END_WITHIN: Duration = Duration::from_secs(5);
@@ -170,6 +174,35 @@ impl Outside {
             },
             Origin::BuiltIn(_) | Origin::Line => gone(),
         }
+    }
+
+    /// Calls an endpoint that a client brought along, within `patience`. A future that is dropped closes the connection.
+    pub async fn call_brought(
+        &self,
+        brought: &BroughtTool,
+        arguments: &Map<String, Value>,
+        patience: Duration,
+    ) -> Outcome {
+        self.clients.ask(&brought.tool, &brought.headers, arguments, patience).await
+    }
+
+    /// A language model that a client brought along: it is asked at just this address, with its own headers and no key of
+    /// this server's, and only where this server may call on a client's word.
+    ///
+    /// # Errors
+    /// [`BadEndpoint::Refused`] where the address is written out and may not be called; a name's addresses are judged when
+    /// it is asked.
+    pub async fn model(
+        &self,
+        endpoint: Endpoint,
+        kind: Kind,
+        model: &str,
+        patience: Patience,
+    ) -> Result<Models, BadEndpoint> {
+        let Endpoint { url, headers } = endpoint;
+        let client = self.clients.client(&url).await.map_err(|error| BadEndpoint::Refused(error.to_string()))?;
+        let provider = Provider::new(BROUGHT, kind, url.clone(), model, Role::Primary);
+        Ok(Models::brought(provider, client, url, headers, patience))
     }
 
     /// Waits until every MCP server is connected or known to be away.

@@ -1,12 +1,16 @@
 //! What agents think with: the configured language models, or the rules where none is configured.
 //!
 //! [`Brains`] is shared by all conversations, so that a model that fails for one is left alone by all; [`Models`] are one
-//! conversation's questions, each a task that hands on what comes. Crossing: pieces of answers wait in a queue of 64, then
+//! conversation's questions, each a task that hands on what comes. A model that a client brought along ([`Brought`]) thinks
+//! for its own conversation alone, and nobody else does there. Crossing: pieces of answers wait in a queue of 64, then
 //! whoever brings them waits. A question that is cancelled is dropped at once, with its connection.
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bot::{
@@ -31,10 +35,53 @@ use crate::{config::Config, telemetry};
 /// Pieces of answers that wait for the conversation: it reads them as they come.
 const PIECES_MAX: usize = 64;
 
+/// What the names of models begin with that clients brought along: no configured model's does.
+const BROUGHT: char = '\0';
+
 /// Everything that agents think with.
 pub(super) struct Brains {
     /// Nothing where there is no model.
     client: Option<Client>,
+    own: Arc<Own>,
+}
+
+/// Models that clients brought along, by what their personas call them.
+#[derive(Default)]
+struct Own {
+    by_name: Mutex<BTreeMap<String, Client>>,
+    begun: AtomicU64,
+}
+
+impl Own {
+    fn by_name(&self) -> MutexGuard<'_, BTreeMap<String, Client>> {
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A model that a client brought along, for as long as its conversation lasts.
+pub(crate) struct Brought {
+    own: Arc<Own>,
+    name: String,
+}
+
+impl Brought {
+    /// What a persona calls it, for whatever it thinks.
+    pub(crate) fn choose(&self, models: &mut persona::Models) {
+        for chosen in [&mut models.primary, &mut models.fast, &mut models.special] {
+            *chosen = Some(self.name.clone());
+        }
+    }
+
+    /// Puts another in its place.
+    pub(crate) fn replace(&self, model: Client) {
+        self.own.by_name().insert(self.name.clone(), model);
+    }
+}
+
+impl Drop for Brought {
+    fn drop(&mut self) {
+        self.own.by_name().remove(&self.name);
+    }
 }
 
 impl Brains {
@@ -46,7 +93,15 @@ impl Brains {
         // Each was checked with the configuration.
         let providers: Vec<Provider> = config.llm.iter().filter_map(|model| model.provider().ok()).collect();
         let client = (!providers.is_empty()).then(|| Client::new(providers, config.agent.patience())).transpose()?;
-        Ok(Self { client })
+        Ok(Self { client, own: Arc::default() })
+    }
+
+    /// Lets the persona that names it think with a model that its client brought along.
+    pub(super) fn bring(&self, model: Client) -> Brought {
+        let name = format!("{BROUGHT}{}", self.own.begun.fetch_add(1, Ordering::Relaxed));
+        let brought = Brought { own: self.own.clone(), name };
+        brought.replace(model);
+        brought
     }
 
     /// For one conversation, which knows these facts.
@@ -58,6 +113,7 @@ impl Brains {
         let (told, pieces) = mpsc::channel(PIECES_MAX);
         Models {
             client: self.client.clone(),
+            own: self.own.clone(),
             chosen: persona.models.clone(),
             purse: Purse::new(limits),
             local: Local::new(persona.clone(), facts.clone()),
@@ -73,6 +129,7 @@ impl Brains {
 /// The questions of one conversation.
 pub(super) struct Models {
     client: Option<Client>,
+    own: Arc<Own>,
     /// Which models the persona thinks with.
     chosen: persona::Models,
     purse: Purse,
@@ -120,12 +177,17 @@ impl Models {
     /// Asks; what comes is told by [`Models::next`].
     pub(super) fn ask(&mut self, ask: AskId, role: Role, request: Request, at: Moment) {
         while self.tasks.try_join_next().is_some() {}
-        let Some(client) = &self.client else { return self.answer_by_rules(ask, role, &request, at) };
         let preferred = match role {
             Role::Primary => &self.chosen.primary,
             Role::Fast => &self.chosen.fast,
             Role::Special => &self.chosen.special,
         };
+        let client = match preferred {
+            // What is said to a client's model is for no other.
+            Some(name) if name.starts_with(BROUGHT) => self.own.by_name().get(name).cloned(),
+            _ => self.client.clone(),
+        };
+        let Some(client) = client else { return self.answer_by_rules(ask, role, &request, at) };
         let answer = client.ask(role, preferred.as_deref(), request.clone(), &self.purse);
         let (mut answer, told) = (answer, self.told.clone());
         let task = self.tasks.spawn(async move {

@@ -48,12 +48,19 @@ pub(super) fn event(notice: Notice, participant: ParticipantId, waterfall: Optio
             after,
             waterfall,
         },
+        Notice::Understood { turn, intents, emotion } => {
+            let intents = intents.into_iter().map(|(name, confidence)| format!("{name} {confidence:.2}"));
+            let emotion = emotion.map(|(emotion, score)| format!("{} {score:.2}", emotion.name()));
+            let why = intents.chain(emotion).collect::<Vec<_>>().join(", ");
+            trace(Some(turn), "understood", Some(why.into()), Duration::ZERO)
+        }
+        Notice::NotMeant { .. } => trace(None, "not_meant", None, Duration::ZERO),
         Notice::ThrownAway { turn, after } => trace(Some(turn), "thrown_away", None, after),
         Notice::Thought { turn, after } => trace(Some(turn), "thought", None, after),
         Notice::BotPaused { turn } => trace(Some(turn), "paused", None, Duration::ZERO),
         Notice::BotResumed { turn, why, after } => trace(Some(turn), "resumed", Some(word(&why)), after),
         Notice::Dropped { turn, why, after } => trace(Some(turn), "dropped", Some(word(&why)), after),
-        Notice::NotTaken { why, .. } => trace(None, "not_taken", Some(word(&why)), Duration::ZERO),
+        Notice::NotTaken { why, .. } => trace(None, NOT_TAKEN, Some(word(&why)), Duration::ZERO),
         Notice::Bridged { turn, after } => trace(Some(turn), "bridged", None, after),
         Notice::Tool { turn, name, what, after, .. } => {
             trace(Some(turn), "tool", Some(format!("{name}: {}", step(what)).into()), after)
@@ -76,6 +83,9 @@ pub(super) fn event(notice: Notice, participant: ParticipantId, waterfall: Optio
 
 /// The trace of words that were to be said in an agent's name and were not.
 pub(crate) const NOT_SAID: &str = "not_said";
+
+/// The trace of words that were none to answer.
+pub(crate) const NOT_TAKEN: &str = "not_taken";
 
 /// The turn that a notice ends, so that its waterfall is told.
 pub(super) fn ends(notice: &Notice) -> Option<TurnId> {
@@ -148,6 +158,14 @@ mod tests {
         let not_taken = Notice::NotTaken { said: "secret words".into(), why: NotTaken::Backchannel };
         let text = wire(not_taken).to_string();
         assert!(text.contains("backchannel") && !text.contains("secret"), "{text}");
+    }
+
+    #[test]
+    fn what_was_understood_is_told_by_its_names() {
+        let (intents, emotion) =
+            (vec![("book".to_owned(), 0.5)], Some((bot::understand::emotion::Emotion::Annoyed, 0.7)));
+        let told = wire(Notice::Understood { turn: TurnId(4), intents, emotion });
+        assert_eq!((&told["what"], &told["why"]), (&"understood".into(), &"book 0.50, annoyed 0.70".into()));
     }
 
     #[test]

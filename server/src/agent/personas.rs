@@ -39,6 +39,9 @@ pub enum BadPersonas {
         /// What is wrong, with the line.
         bad: BadPersona,
     },
+    /// A persona has a special model, and nothing asks one.
+    #[error("models of the persona {0:?}: nothing here asks a special model; name it as primary or fast")]
+    Unasked(String),
     /// Somebody names what there is none of.
     #[error("{who} names the {what} {name:?}, and there is none: there are {known}")]
     Unknown {
@@ -113,7 +116,10 @@ impl Personas {
     fn check_models(&self, models: &[Llm]) -> Result<(), BadPersonas> {
         for persona in self.all() {
             let own = &persona.models;
-            for name in [&own.primary, &own.fast, &own.special].into_iter().flatten() {
+            if own.special.is_some() {
+                return Err(BadPersonas::Unasked(persona.name.clone()));
+            }
+            for name in [&own.primary, &own.fast].into_iter().flatten() {
                 if !models.iter().any(|model| model.name() == name) {
                     let known: Vec<&str> = models.iter().map(Llm::name).collect();
                     let who = format!("models of the persona {:?}", persona.name);
@@ -190,6 +196,8 @@ mod tests {
         assert!(error.starts_with("numbers[0].to"), "{error}");
         let error = load(&[("office.toml", "[models]\nprimary = \"large\"\n")], BUILT_IN).err().unwrap().to_string();
         assert!(error.contains("language model \"large\"") && error.ends_with("there are none"), "{error}");
+        let error = load(&[("office.toml", "[models]\nspecial = \"law\"\n")], BUILT_IN).err().unwrap().to_string();
+        assert!(error.contains("\"office\"") && error.contains("primary or fast"), "{error}");
     }
 
     #[test]

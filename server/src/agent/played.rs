@@ -2,21 +2,24 @@
 //!
 //! The mouth puts a mark before the first sample of a sentence, one every [`STEP_MS`] of it, and one behind its last. A mark
 //! that was played says how far the sentence was heard, and so which of its words: a word is heard when the next begins.
-//! Voices may tell where words begin long after their samples, so places are kept and looked at when marks come back.
+//! Voices may tell where words begin long after their samples, so places are kept and looked at when marks come back. The
+//! shapes of the mouth ([`Lips`]) are told by the same marks, while it neither holds still nor is muted.
 //! Pure: whoever writes the mouth asks for marks, whoever hears of the engine brings them back.
 
 use std::collections::VecDeque;
 
-use media::frame::MOUTH_HZ;
+use media::{frame::MOUTH_HZ, time::MediaTime};
+use tts::viseme::Shape;
 
 use super::mouth::{Heard, Sentence};
+use crate::lips::Lips;
 
 /// How often a mark asks how far the sound was heard: a cut answer is remembered to within a short word. A mark takes one
 /// of the forty places of the mouth, so that it holds 350 ms instead of 400.
 pub(super) const STEP_MS: u32 = 60;
 
 /// Samples between two marks.
-pub(super) const STEP_SAMPLES: u64 = MOUTH_HZ as u64 * STEP_MS as u64 / 1_000;
+pub(crate) const STEP_SAMPLES: u64 = MOUTH_HZ as u64 * STEP_MS as u64 / 1_000;
 
 /// Words that are looked through for one that a voice names: voices skip some, but never many.
 const AHEAD: usize = 6;
@@ -31,6 +34,8 @@ pub(super) struct Ledger {
     next_mark: u64,
     marks: VecDeque<Mark>,
     sentences: VecDeque<Spoken>,
+    is_paused: bool,
+    is_muted: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,13 +63,14 @@ struct Spoken {
     begins: Vec<(usize, u64)>,
     /// How many words were told as heard.
     told: usize,
+    lips: Lips,
 }
 
 impl Ledger {
     /// A sentence will be said.
     pub(super) fn say(&mut self, sentence: Sentence, text: &str) {
         let written = text.split_whitespace().map(str::to_owned).collect();
-        self.sentences.push_back(Spoken { sentence, written, begins: Vec::new(), told: 0 });
+        self.sentences.push_back(Spoken { sentence, written, begins: Vec::new(), told: 0, lips: Lips::default() });
     }
 
     /// A word begins at a sample of its sentence.
@@ -74,6 +80,13 @@ impl Ledger {
         let Some(rest) = spoken.written.get(next..).filter(|rest| !rest.is_empty()) else { return };
         let at = next + rest.iter().take(AHEAD).position(|written| written == word).unwrap_or(0);
         spoken.begins.push((at, at_sample));
+    }
+
+    /// The mouth takes a shape at a sample of its sentence.
+    pub(super) fn shape(&mut self, sentence: Sentence, shape: Shape) {
+        if let Some(spoken) = self.sentences.iter_mut().find(|spoken| spoken.sentence == sentence) {
+            spoken.lips.shape(shape);
+        }
     }
 
     /// A mark before its first sample.
@@ -91,11 +104,27 @@ impl Ledger {
         self.mark(sentence, Place::End)
     }
 
-    /// A mark was played, and so were those before it whose reports were lost; what that means.
-    pub(super) fn played(&mut self, id: u64, heard: &mut Vec<Heard>) {
+    /// A mark was played at this moment, and so were those before it whose reports were lost; what that means.
+    pub(super) fn played(&mut self, id: u64, at: MediaTime, heard: &mut Vec<Heard>) {
         while let Some(mark) = self.marks.pop_front_if(|mark| mark.id <= id) {
             self.passed(mark, heard);
+            // Nobody knows when one was whose report was lost.
+            if mark.id == id {
+                self.moved(mark, at, heard);
+            }
         }
+    }
+
+    /// What is said holds still from this moment on, or goes on; what that means.
+    pub(super) fn paused(&mut self, is_paused: bool, at: MediaTime) -> Vec<Heard> {
+        self.is_paused = is_paused;
+        self.rest(at)
+    }
+
+    /// Nobody hears what is said from this moment on, or everybody again; what that means.
+    pub(super) fn muted(&mut self, is_muted: bool, at: MediaTime) -> Vec<Heard> {
+        self.is_muted = is_muted;
+        self.rest(at)
     }
 
     /// A mark was dropped with the sound before it: its sentence is not heard any further.
@@ -107,10 +136,19 @@ impl Ledger {
         }
     }
 
-    /// Nothing more of this sentence and of those before it is heard.
-    pub(super) fn hushed(&mut self, through: u64) {
-        self.sentences.retain(|spoken| spoken.sentence.key() > through);
+    /// Nothing more of this sentence and of those before it is heard after this moment, and a pause is over; what that means.
+    pub(super) fn hushed(&mut self, through: u64, at: MediaTime) -> Vec<Heard> {
+        let mut heard = Vec::new();
+        self.sentences.retain_mut(|spoken| {
+            let stays = spoken.sentence.key() > through;
+            if !stays {
+                heard.extend(spoken.rest(at));
+            }
+            stays
+        });
         self.marks.retain(|mark| mark.sentence.key() > through);
+        self.is_paused = false;
+        heard
     }
 
     /// A sentence will not be said after all, or not to its end.
@@ -125,6 +163,27 @@ impl Ledger {
         }
         self.marks.push_back(Mark { id: self.next_mark, sentence, place });
         self.next_mark
+    }
+
+    fn rest(&mut self, at: MediaTime) -> Vec<Heard> {
+        if !self.is_paused && !self.is_muted {
+            return Vec::new();
+        }
+        self.sentences.iter_mut().filter_map(|spoken| spoken.rest(at)).collect()
+    }
+
+    /// A mark tells how far its sentence was heard, and so what its mouth does.
+    fn moved(&mut self, Mark { sentence, place, .. }: Mark, at: MediaTime, heard: &mut Vec<Heard>) {
+        let samples = match place {
+            Place::Begin => 0,
+            Place::Within(samples) => samples,
+            Place::End => return,
+        };
+        if self.is_paused || self.is_muted {
+            return;
+        }
+        let spoken = self.sentences.iter_mut().find(|spoken| spoken.sentence == sentence);
+        heard.extend(spoken.and_then(|spoken| spoken.lips.heard(at, samples)).map(|m| Heard::Moved(sentence, m)));
     }
 
     fn passed(&mut self, Mark { sentence, place, .. }: Mark, heard: &mut Vec<Heard>) {
@@ -147,6 +206,11 @@ impl Ledger {
 }
 
 impl Spoken {
+    /// Its sound falls silent.
+    fn rest(&mut self, at: MediaTime) -> Option<Heard> {
+        self.lips.rest(at).map(|motion| Heard::Moved(self.sentence, motion))
+    }
+
     /// How many of its words are over after so many samples: those before the last that has begun.
     fn heard_until(&self, samples: u64) -> usize {
         self.begins.iter().take_while(|(_, at)| *at <= samples).last().map_or(0, |(index, _)| *index)
@@ -155,6 +219,8 @@ impl Spoken {
 
 #[cfg(test)]
 mod tests {
+    use tts::viseme::Viseme;
+
     use super::*;
 
     fn sentence(turn: u64, number: u64) -> Sentence {
@@ -162,9 +228,17 @@ mod tests {
     }
 
     fn played(ledger: &mut Ledger, id: u64) -> Vec<Heard> {
+        played_at(ledger, id, 0)
+    }
+
+    fn played_at(ledger: &mut Ledger, id: u64, at_ms: u64) -> Vec<Heard> {
         let mut heard = Vec::new();
-        ledger.played(id, &mut heard);
+        ledger.played(id, MediaTime::from_millis(at_ms), &mut heard);
         heard
+    }
+
+    fn moves(heard: &[Heard]) -> usize {
+        heard.iter().filter(|heard| matches!(heard, Heard::Moved(..))).count()
     }
 
     #[test]
@@ -209,10 +283,34 @@ mod tests {
         let marks = [ledger.begin(old), ledger.within(old, 5), ledger.end(old)];
         ledger.word(old, "The", 0);
         ledger.word(old, "old", 4);
-        ledger.hushed(Sentence::last_of(1));
+        assert_eq!(ledger.hushed(Sentence::last_of(1), MediaTime::ZERO), []);
         let begin = ledger.begin(new);
         assert_eq!(played(&mut ledger, marks[2]), []);
         assert_eq!(played(&mut ledger, begin), [Heard::Began(new)]);
+    }
+
+    #[test]
+    fn a_mouth_rests_while_it_holds_still_or_is_muted_and_after_a_hush() {
+        let mut ledger = Ledger::default();
+        let (old, new) = (sentence(1, 0), sentence(2, 0));
+        let second = u64::from(MOUTH_HZ);
+        for of in [old, new] {
+            ledger.say(of, "Aah.");
+            ledger.shape(of, Shape { viseme: Viseme::Aa, at_sample: 0, samples: second });
+        }
+        let marks = [ledger.begin(old), ledger.within(old, second / 4), ledger.within(old, second / 2)];
+        let next = ledger.begin(new);
+        assert_eq!(moves(&played_at(&mut ledger, marks[0], 1_000)), 1);
+        assert_eq!(moves(&ledger.paused(true, MediaTime::from_millis(1_200))), 1);
+        // This one was on its way.
+        assert_eq!(moves(&played_at(&mut ledger, marks[1], 1_250)), 0);
+        assert_eq!(moves(&ledger.muted(true, MediaTime::from_millis(1_300))), 0, "it rests");
+        assert_eq!(ledger.paused(false, MediaTime::from_millis(1_400)), []);
+        assert_eq!(moves(&ledger.muted(false, MediaTime::from_millis(1_400))), 0);
+        assert_eq!(moves(&played_at(&mut ledger, marks[2], 1_500)), 1, "it goes on");
+        let hushed = ledger.hushed(Sentence::last_of(1), MediaTime::from_millis(1_600));
+        assert!(matches!(&hushed[..], [Heard::Moved(of, _)] if *of == old), "{hushed:?}");
+        assert_eq!(moves(&played_at(&mut ledger, next, 1_700)), 1, "the next turn is its own");
     }
 
     #[test]

@@ -41,6 +41,11 @@ impl Toolbox {
         self.outside.close().await;
     }
 
+    /// What calls them.
+    pub(super) fn outside(&self) -> Arc<Outside> {
+        self.outside.clone()
+    }
+
     /// All tools as they are now.
     fn catalog(&self) -> Arc<Catalog> {
         self.outside.catalog()

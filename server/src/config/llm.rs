@@ -28,7 +28,7 @@ pub struct Llm {
     pub api_key: Option<Secret>,
     /// The model; with Azure the deployment.
     pub model: String,
-    /// What it is asked for: `primary`, `fast`, `special`.
+    /// What it is asked for: `primary`, `fast`.
     #[serde(default)]
     pub role: Role,
     /// What a million tokens cost.
@@ -91,6 +91,10 @@ pub(super) fn fault(models: &[Llm]) -> Option<(String, String)> {
     for (at, model) in models.iter().enumerate() {
         if let Err((key, why)) = model.provider() {
             return Some((format!("llm[{at}].{key}"), why));
+        }
+        if model.role == Role::Special {
+            let why = "must be primary or fast: nothing here asks a special model";
+            return Some((format!("llm[{at}].role"), why.to_owned()));
         }
         if !names.insert(model.name()) {
             return Some((format!("llm[{at}].name"), format!("must differ: there are two {:?}", model.name())));

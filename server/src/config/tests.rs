@@ -96,6 +96,7 @@ fn values_that_make_no_sense_are_refused_by_key() {
         ("[[llm]]\nmodel = \"m\"", "llm[0].base_url"),
         ("[[llm]]\nmodel = \" \"\nbase_url = \"http://h\"", "llm[0].model"),
         ("[[llm]]\nmodel = \"m\"\nbase_url = \"ftp://h\"", "llm[0].base_url"),
+        ("[[llm]]\nmodel = \"m\"\nkind = \"openai\"\nrole = \"special\"", "llm[0].role"),
         ("[[llm]]\nmodel = \"m\"\nkind = \"openai\"\n[[llm]]\nmodel = \"m\"\nkind = \"openai\"", "llm[1].name"),
         ("[webrtc]\nport_min = 3\nport_max = 2", "webrtc.port_min"),
         ("[webrtc]\nstun = [\"stun.example.org\"]", "webrtc.stun"),

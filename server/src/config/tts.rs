@@ -23,6 +23,9 @@ pub struct Tts {
     pub languages: Vec<Part>,
     /// Whether espeak-ng says what another voice fails at.
     pub fallback: bool,
+    /// Whether rooms are told what a mouth does while agents and `say` are heard. espeak-ng knows how words sound, which
+    /// takes a thread some ten milliseconds of each sentence.
+    pub visemes: bool,
     /// Threads that speak; 2 when not set, 16 where somebody across the network is waited for.
     pub workers: Option<usize>,
     /// OpenAI, or whoever has the same interface.
@@ -138,6 +141,7 @@ impl Default for Tts {
             speaker: None,
             languages: Vec::new(),
             fallback: true,
+            visemes: false,
             workers: None,
             openai: OpenAi::default(),
             elevenlabs: ElevenLabs::default(),

@@ -16,11 +16,14 @@ use tokio::{
 };
 
 use super::{call, done, numbered, provider, text, word};
-use crate::llm::{
-    Delta, Fault, Kind, Message, Patience, Provider, Request, Role, Secret, Stop, Trouble, Wait,
-    budget::Purse,
-    client::{Answer, Broken, Models},
-    provider::BadProvider,
+use crate::{
+    llm::{
+        Delta, Fault, Kind, Message, Patience, Provider, Request, Role, Secret, Stop, Trouble, Wait,
+        budget::Purse,
+        client::{Answer, Broken, Models},
+        provider::BadProvider,
+    },
+    tools::{Endpoint, config::Tools, run::Outside},
 };
 
 /// A server that answers every question alike, and remembers them.
@@ -189,6 +192,26 @@ async fn a_question_goes_out_as_the_vendor_wants_it_and_the_answer_comes_back() 
     assert!(head.contains("authorization: Bearer sk-hush\r\n") && head.contains("accept: text/event-stream"), "{head}");
     let body: Value = serde_json::from_str(body).unwrap();
     assert_eq!((&body["stream"], &body["messages"][1]["content"]), (&Value::Bool(true), &"Hallo".into()));
+}
+
+#[tokio::test]
+async fn a_model_that_a_client_brought_is_asked_at_just_its_address_with_its_own_headers() {
+    let server = Server::new(stream_of(HELLO), After::Closes).await;
+    let headers = [("Authorization", "Bearer own"), ("X-Shop", "7"), ("Content-Type", "text/plain")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let endpoint = Endpoint::new(&format!("http://{}/chat?v=2", server.address), &headers).unwrap();
+    let outside = Outside::start(&Tools::default(), true, &|_| None).unwrap();
+    let models = outside.model(endpoint, Kind::Compatible, "llama", CALM).await.unwrap();
+    let request = Request { messages: vec![Message::User("Hallo".to_owned())], max_tokens: 50, ..Request::default() };
+    // Whatever it is asked for, there is no other.
+    let answer = models.ask(Role::Special, Some("another"), request, &Purse::unlimited());
+    assert_eq!(whole(answer).await.0[0], text("Hello"));
+    let question = server.heard().remove(0);
+    let (head, body) = question.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /chat?v=2 HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("authorization: Bearer own\r\n") && head.contains("x-shop: 7"), "{head}");
+    assert!(head.contains("content-type: application/json") && !head.contains("text/plain"), "{head}");
+    assert_eq!(serde_json::from_str::<Value>(body).unwrap()["model"], "llama");
 }
 
 #[tokio::test]

@@ -339,3 +339,18 @@ async fn http_tools_are_offered_beside_those_of_servers() {
     let refused = call(&outside, "weather", json!({"city": ".."})).await;
     assert_eq!(refused, Outcome::failed("This cannot be asked: an argument cannot stand in an address."));
 }
+
+#[tokio::test]
+async fn what_a_client_brings_is_not_asked_within_this_servers_network() {
+    let outside = start("allow = [\"127.0.0.2\"]");
+    for url in ["http://127.0.0.1:1/v1/chat/completions", "http://169.254.169.254/latest", "http://[::1]:80/"] {
+        let endpoint = Endpoint::new(url, &BTreeMap::new()).unwrap();
+        let model = outside.model(endpoint.clone(), Kind::Compatible, "m", Patience::default()).await;
+        assert!(matches!(model, Err(BadEndpoint::Refused(_))), "{url}");
+        let tool = BroughtTool::new(crate::tools::config::Method::Post, endpoint).unwrap();
+        let outcome = outside.call_brought(&tool, &Map::new(), LONG).await;
+        assert!(outcome.is_error && outcome.content.contains("may not be called"), "{url}: {outcome:?}");
+    }
+    let listed = Endpoint::new("http://127.0.0.2:1/v1", &BTreeMap::new()).unwrap();
+    assert!(outside.model(listed, Kind::Compatible, "m", Patience::default()).await.is_ok());
+}

@@ -6,34 +6,34 @@ use serde::Serialize;
 use crate::{dialect::wire::Writer, socket};
 
 /// The writing half of a socket.
-pub(super) struct Client {
+pub(in crate::dialect) struct Client {
     writer: Writer,
     is_gone: bool,
 }
 
 impl Client {
-    pub(super) fn new(writer: Writer) -> Self {
+    pub(in crate::dialect) fn new(writer: Writer) -> Self {
         Self { writer, is_gone: false }
     }
 
     /// Whether it cannot be reached any more.
-    pub(super) fn is_gone(&self) -> bool {
+    pub(in crate::dialect) fn is_gone(&self) -> bool {
         self.is_gone
     }
 
     /// Tells it something in JSON.
-    pub(super) async fn tell(&mut self, told: &impl Serialize) {
+    pub(in crate::dialect) async fn tell(&mut self, told: &impl Serialize) {
         let text = serde_json::to_string(told).expect("plain fields always serialise");
         self.send(Message::Text(text.into())).await;
     }
 
     /// Sends it sound.
-    pub(super) async fn sound(&mut self, bytes: Vec<u8>) {
+    pub(in crate::dialect) async fn sound(&mut self, bytes: Vec<u8>) {
         self.send(Message::Binary(bytes.into())).await;
     }
 
     /// The half, to be closed.
-    pub(super) fn into_writer(self) -> Writer {
+    pub(in crate::dialect) fn into_writer(self) -> Writer {
         self.writer
     }
 

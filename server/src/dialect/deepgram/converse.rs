@@ -4,12 +4,15 @@
 //! see [`crate::agent`]. [`settings`] reads what is wanted and [`story`] writes what happens, both pure; the shell
 //! here owns the socket, and [`talk`] the conversation. One task reads the socket: sound waits in a queue of 64
 //! messages for the microphone, which takes it at the pace at which it is heard, and words become orders, of which 16
-//! wait; behind either the client waits. Its twin does everything else. Functions are carried out by the client
-//! alone. Source: deepgram-api-specs (asyncapi.yml), and what the SDKs read. Never real time.
+//! wait; behind either the client waits. Its twin does everything else. Functions are carried out by the client, or by
+//! requests to the endpoints that it names. Source: deepgram-api-specs (asyncapi.yml), and what the SDKs read. Never real
+//! time.
 
-mod gate;
+mod endpoint;
+pub(in crate::dialect) mod gate;
 mod message;
 mod outgoing;
+mod served;
 mod settings;
 mod story;
 mod talk;
@@ -33,13 +36,14 @@ use tokio_util::sync::CancellationToken;
 use self::{
     message::{Control, Settings, Told},
     outgoing::Outgoing,
+    served::Served,
     settings::Wanted,
     story::Story,
     talk::{Conversation, Order},
 };
-use super::{client::Client, message::request_id, refusal::Refusal, upgraded};
+use super::{GARBAGE_MAX, client::Client, message::request_id, refusal::Refusal, upgraded};
 use crate::{
-    agent::{self, With},
+    agent::{self, Brought, With},
     app::App,
     call::{self, Words},
     dialect::{
@@ -58,9 +62,6 @@ const SETTINGS_WITHIN: Duration = Duration::from_secs(10);
 /// A client sends its microphone, or that it is there; the public service gives up sooner.
 const IDLE_AFTER: Duration = Duration::from_secs(60);
 
-/// Messages that cannot be read before the client is taken for no client of this dialect.
-const GARBAGE_MAX: u32 = 10;
-
 /// Orders that wait; then the client does.
 const ORDERS_MAX: usize = 16;
 
@@ -69,6 +70,13 @@ const SOUNDS_MAX: usize = 64;
 
 /// The largest of them: more than a second of any sound that is taken here.
 const SOUND_BYTES_MAX: usize = 256 << 10;
+
+/// What is for the microphone, in its order.
+enum Sounding {
+    Sound(Bytes),
+    /// The client's turn ends behind what came before.
+    EndOfTurn,
+}
 
 /// The handler.
 pub async fn converse(
@@ -209,10 +217,13 @@ fn brief(error: &serde_json::Error) -> String {
 /// words.
 async fn begin(app: &App, settings: Settings) -> Result<(Conversation, Microphone, Vec<Told>), (&'static str, String)> {
     let known: Vec<_> = app.config().llm.iter().map(|model| (model.name(), model.model.as_str())).collect();
-    let wanted = Wanted::read(settings, &known).map_err(|refused| ("INVALID_SETTINGS", refused.to_string()))?;
+    let invalid = |refused: settings::Refused| ("INVALID_SETTINGS", refused.to_string());
+    let mut wanted = Wanted::read(settings, &known).map_err(invalid)?;
+    let mut brought = None;
+    talk::bring(app, &wanted.thinking, &mut wanted.persona, &mut brought).await.map_err(invalid)?;
     let failed = |error: ApiError| ("NOT_STARTED", error.to_string());
     let room = app.open_room("Deepgram client").map_err(failed)?;
-    match enter(app, &room, wanted).await {
+    match enter(app, &room, wanted, brought).await {
         Ok(begun) => Ok(begun),
         Err(error) => {
             room.close().await;
@@ -225,12 +236,14 @@ async fn enter(
     app: &App,
     room: &RoomHandle,
     wanted: Wanted,
+    brought: Option<Brought>,
 ) -> Result<(Conversation, Microphone, Vec<Told>), ApiError> {
-    let Wanted { input, output, language, keyterms, persona, functions, past, keeps_history, warnings } = wanted;
-    let hints = Hints { language: call::language(app, language.as_deref())?, keyterms };
+    let Wanted { input, output, listening, persona, thinking, past, keeps_history, warnings } = wanted;
+    let language = call::language(app, listening.language.as_deref())?;
+    let hints = Hints { language, keyterms: listening.keyterms.clone() };
     let encoder = Encoder::begin(output, spoken::OPUS_BPS, &mut Vec::new()).map_err(ApiError::internal)?;
     // The agent is there before its caller, who is listened to for it then.
-    let seated = agent::seat(app, room, Arc::new(persona.clone()), functions.clone()).await?;
+    let seated = agent::seat(app, room, Arc::new(persona.clone()), thinking.functions.clone()).await?;
     let (source, microphone) = Microphone::open(input)?;
     let (sink, reader) = capture();
     let mix = Mix::new(reader, output.rate_hz)
@@ -259,8 +272,12 @@ async fn enter(
         reins: seated.go_on(With::One(caller), BTreeMap::new(), past),
         story: Story::new(agent, caller, keeps_history),
         persona,
-        functions,
+        listening,
+        thinking,
+        brought,
+        served: Served::new(app.agents().outside()),
         asked: BTreeMap::new(),
+        finalized: 0,
     };
     Ok((conversation, microphone, warnings))
 }
@@ -273,12 +290,17 @@ async fn read(
     over: &CancellationToken,
 ) -> Option<End> {
     let mut garbage = 0;
-    let (sound, mut sounds) = mpsc::channel::<Bytes>(SOUNDS_MAX);
+    let (sound, mut sounds) = mpsc::channel(SOUNDS_MAX);
     let hearing = async {
         // Sound without a header is never refused: what cannot be decoded is concealed.
-        while let Some(bytes) = sounds.recv().await {
-            if microphone.push(bytes).await.is_err() {
-                return End::Over;
+        while let Some(sounding) = sounds.recv().await {
+            match sounding {
+                Sounding::Sound(bytes) => {
+                    if microphone.push(bytes).await.is_err() {
+                        return End::Over;
+                    }
+                }
+                Sounding::EndOfTurn => microphone.finalize().await,
             }
         }
         std::future::pending().await
@@ -290,13 +312,19 @@ async fn read(
                     Order::Unreadable(format!("a message of sound has at most {SOUND_BYTES_MAX} bytes"))
                 }
                 Incoming::Binary(bytes) => {
-                    if sound.send(bytes).await.is_err() {
+                    if sound.send(Sounding::Sound(bytes)).await.is_err() {
                         return End::Over;
                     }
                     continue;
                 }
                 Incoming::Text(text) => match serde_json::from_str(&text) {
                     Ok(Control::KeepAlive) => continue,
+                    Ok(Control::ForceEndTurn) => {
+                        if sound.send(Sounding::EndOfTurn).await.is_err() {
+                            return End::Over;
+                        }
+                        continue;
+                    }
                     Ok(control) => Order::Control(control),
                     Err(_) if garbage >= GARBAGE_MAX => return End::Garbage,
                     Err(error) => {

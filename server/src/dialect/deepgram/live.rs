@@ -22,8 +22,9 @@ use tokio::{sync::mpsc, time::sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    about,
+    GARBAGE_MAX, about,
     message::{self, Message, ModelInfo, Warning, seconds},
+    outcome::Outcome,
     query::{Audio, Door, Query},
     refusal::Refusal,
     spool::hex,
@@ -32,7 +33,7 @@ use super::{
 };
 use crate::{
     app::App,
-    dialect::wire::{self, Ended, Incoming, Reader, Writer},
+    dialect::wire::{self, Incoming, Reader, Writer},
     error::ApiError,
     live::{self, Input, LiveError, LiveEvents, LiveInput, LiveSpec, RoomChoice},
     socket,
@@ -41,8 +42,6 @@ use crate::{
 /// Without audio or a message for this long the connection is closed; the public service does so after 10 s, and
 /// its SDKs keep alive every 3 to 5 s.
 const IDLE_AFTER: Duration = Duration::from_secs(12);
-/// Messages that cannot be read before the client is taken for no client of this dialect.
-const GARBAGE_MAX: u32 = 10;
 
 /// The handler.
 pub async fn listen(
@@ -116,7 +115,7 @@ async fn run(app: App, socket: WebSocket, opened: Opened) {
         }
     };
 
-    if outcome.has_an_end() {
+    if matches!(outcome, Outcome::Finished | Outcome::Draining) {
         for message in translator.on_end(events.heard()) {
             voice.say(&message).await;
         }
@@ -129,61 +128,36 @@ async fn run(app: App, socket: WebSocket, opened: Opened) {
         metadata.channels = events.lanes();
         voice.say(&Message::Metadata(Box::new(metadata))).await;
     }
-    let (code, reason) = outcome.goodbye();
-    if let Some(variant) = outcome.variant() {
+    let (code, reason) = goodbye(&outcome);
+    if let Some(variant) = variant(&outcome) {
         voice.say(&Message::error(variant, reason.clone())).await;
     }
     wire::close(voice.writer, reader, code, &reason).await;
 }
 
-/// Why the audio ended.
-#[derive(Debug)]
-enum Outcome {
-    /// The client said so.
-    Finished,
-    /// The server goes down.
-    Draining,
-    /// The client closed, vanished, or reads nothing.
-    Gone,
-    /// Nothing came for too long.
-    Idle,
-    /// Too many messages that cannot be read.
-    Garbage,
-    /// Bytes that are no WebSocket, or more of them than are taken.
-    Unreadable(u16, &'static str),
-    /// The bytes are no audio, or nobody hears them any more.
-    Audio(LiveError),
+/// The `variant` of a last error message.
+fn variant(outcome: &Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Finished | Outcome::Draining | Outcome::Gone => None,
+        Outcome::Idle => Some("NET-0001"),
+        Outcome::Garbage | Outcome::Unreadable(..) => Some("SchemaError"),
+        Outcome::Audio(LiveError::Audio(_)) => Some("DATA-0000"),
+        Outcome::Audio(_) => Some("NET-0000"),
+    }
 }
 
-impl Outcome {
-    fn has_an_end(&self) -> bool {
-        matches!(self, Self::Finished | Self::Draining)
-    }
-
-    /// The `variant` of a last error message.
-    fn variant(&self) -> Option<&'static str> {
-        match self {
-            Self::Finished | Self::Draining | Self::Gone => None,
-            Self::Idle => Some("NET-0001"),
-            Self::Garbage | Self::Unreadable(..) => Some("SchemaError"),
-            Self::Audio(LiveError::Audio(_)) => Some("DATA-0000"),
-            Self::Audio(_) => Some("NET-0000"),
-        }
-    }
-
-    fn goodbye(&self) -> (u16, String) {
-        match self {
-            Self::Finished | Self::Gone => (close_code::NORMAL, String::new()),
-            Self::Draining => (LiveError::Draining.close_code(), LiveError::Draining.to_string()),
-            Self::Idle => (
-                close_code::ERROR,
-                "NET-0001: no audio and no message arrived in time; send KeepAlive during silence".to_owned(),
-            ),
-            Self::Garbage => (close_code::POLICY, "too many messages that cannot be read".to_owned()),
-            Self::Unreadable(code, reason) => (*code, (*reason).to_owned()),
-            Self::Audio(error @ LiveError::Audio(_)) => (close_code::POLICY, format!("DATA-0000: {error}")),
-            Self::Audio(error) => (error.close_code(), format!("NET-0000: {error}")),
-        }
+fn goodbye(outcome: &Outcome) -> (u16, String) {
+    match outcome {
+        Outcome::Finished | Outcome::Gone => (close_code::NORMAL, String::new()),
+        Outcome::Draining => (LiveError::Draining.close_code(), LiveError::Draining.to_string()),
+        Outcome::Idle => (
+            close_code::ERROR,
+            "NET-0001: no audio and no message arrived in time; send KeepAlive during silence".to_owned(),
+        ),
+        Outcome::Garbage => (close_code::POLICY, "too many messages that cannot be read".to_owned()),
+        Outcome::Unreadable(code, reason) => (*code, (*reason).to_owned()),
+        Outcome::Audio(error @ LiveError::Audio(_)) => (close_code::POLICY, format!("DATA-0000: {error}")),
+        Outcome::Audio(error) => (error.close_code(), format!("NET-0000: {error}")),
     }
 }
 
@@ -283,9 +257,7 @@ async fn hear(
                     notify(&tell, Notice::Unreadable(error.to_string())).await;
                 }
             },
-            Incoming::Ended(Ended::Gone) => break Outcome::Gone,
-            Incoming::Ended(Ended::Idle) => break Outcome::Idle,
-            Incoming::Ended(Ended::Unreadable(code, reason)) => break Outcome::Unreadable(code, reason),
+            Incoming::Ended(ended) => break ended.into(),
         }
     };
     match (input.finish().await, outcome) {

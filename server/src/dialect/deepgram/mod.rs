@@ -6,11 +6,12 @@
 //! The shells are thin: [`live`] owns a socket, [`prerecorded`] a request, [`remote`] the calls to elsewhere;
 //! [`speak`] is the other way round, and [`converse`] is both.
 
-mod client;
+pub(in crate::dialect) mod client;
 pub mod converse;
 pub mod live;
 pub mod message;
 pub mod numerals;
+mod outcome;
 pub mod prerecorded;
 pub mod profanity;
 pub mod query;
@@ -47,6 +48,9 @@ use self::{
     remote::Reach,
 };
 use crate::{app::App, clock::Clock, dialect::spoken, error::ApiError, socket};
+
+/// Messages that cannot be read before the client is taken for no client of this dialect.
+const GARBAGE_MAX: u32 = 10;
 
 /// The routes of this dialect.
 pub fn routes() -> Router<App> {

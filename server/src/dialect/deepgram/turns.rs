@@ -30,18 +30,15 @@ use self::{
     query::{Changes, Query, Thresholds},
     talk::{Info, Talk},
 };
-use super::{client::Client, message::request_id, refusal::Refusal, upgraded};
+use super::{GARBAGE_MAX, client::Client, message::request_id, outcome::Outcome, refusal::Refusal, upgraded};
 use crate::{
     app::App,
     call,
-    dialect::wire::{self, Ended, Incoming, Reader},
+    dialect::wire::{self, Incoming, Reader},
     error::ApiError,
     live::{self, LiveError, LiveEvents, LiveInput, LiveSpec, RoomChoice},
     socket,
 };
-
-/// Messages that cannot be read before the client is taken for no client of this dialect.
-const GARBAGE_MAX: u32 = 10;
 
 /// Orders that wait; then the client does.
 const ORDERS_MAX: usize = 8;
@@ -155,47 +152,27 @@ impl Told {
     }
 }
 
-/// Why the stream ends.
-enum Outcome {
-    /// The client said so.
-    Finished,
-    /// The server goes down.
-    Draining,
-    /// The client closed, vanished, or reads nothing.
-    Gone,
-    /// Nothing came for too long.
-    Idle,
-    /// Too many messages that cannot be read.
-    Garbage,
-    /// Bytes that are no WebSocket, or more of them than are taken.
-    Unreadable(u16, &'static str),
-    /// The bytes are no audio, or nobody hears them any more.
-    Audio(LiveError),
+/// The last error, for programs and for people; nothing where all is well, or nobody reads it.
+fn trouble(outcome: &Outcome) -> Option<(&'static str, String)> {
+    match outcome {
+        Outcome::Finished | Outcome::Draining | Outcome::Gone => None,
+        Outcome::Idle => Some(("NO_AUDIO", "no audio and no message arrived in time".to_owned())),
+        Outcome::Garbage => Some(("UNPARSABLE_CLIENT_MESSAGE", "too many messages that cannot be read".to_owned())),
+        Outcome::Unreadable(_, reason) => Some(("UNPARSABLE_CLIENT_MESSAGE", (*reason).to_owned())),
+        Outcome::Audio(error @ LiveError::Audio(_)) => Some(("UNPARSABLE_AUDIO", error.to_string())),
+        Outcome::Audio(error) => Some(("INTERNAL_SERVER_ERROR", error.to_string())),
+    }
 }
 
-impl Outcome {
-    /// The last error, for programs and for people; nothing where all is well, or nobody reads it.
-    fn trouble(&self) -> Option<(&'static str, String)> {
-        match self {
-            Self::Finished | Self::Draining | Self::Gone => None,
-            Self::Idle => Some(("NO_AUDIO", "no audio and no message arrived in time".to_owned())),
-            Self::Garbage => Some(("UNPARSABLE_CLIENT_MESSAGE", "too many messages that cannot be read".to_owned())),
-            Self::Unreadable(_, reason) => Some(("UNPARSABLE_CLIENT_MESSAGE", (*reason).to_owned())),
-            Self::Audio(error @ LiveError::Audio(_)) => Some(("UNPARSABLE_AUDIO", error.to_string())),
-            Self::Audio(error) => Some(("INTERNAL_SERVER_ERROR", error.to_string())),
-        }
-    }
-
-    fn goodbye(&self) -> (u16, String) {
-        let reason = self.trouble().map(|(_, reason)| reason).unwrap_or_default();
-        match self {
-            Self::Finished | Self::Gone => (close_code::NORMAL, reason),
-            Self::Draining => (LiveError::Draining.close_code(), LiveError::Draining.to_string()),
-            Self::Idle => (close_code::ERROR, reason),
-            Self::Garbage => (close_code::POLICY, reason),
-            Self::Unreadable(code, _) => (*code, reason),
-            Self::Audio(error) => (error.close_code(), reason),
-        }
+fn goodbye(outcome: &Outcome) -> (u16, String) {
+    let reason = trouble(outcome).map(|(_, reason)| reason).unwrap_or_default();
+    match outcome {
+        Outcome::Finished | Outcome::Gone => (close_code::NORMAL, reason),
+        Outcome::Draining => (LiveError::Draining.close_code(), LiveError::Draining.to_string()),
+        Outcome::Idle => (close_code::ERROR, reason),
+        Outcome::Garbage => (close_code::POLICY, reason),
+        Outcome::Unreadable(code, _) => (*code, reason),
+        Outcome::Audio(error) => (error.close_code(), reason),
     }
 }
 
@@ -222,10 +199,10 @@ async fn run(app: App, socket: WebSocket, opened: Opened, request_id: String) {
     if let Some(info) = talk.end(events.heard()) {
         told.tell(Message::TurnInfo(info)).await;
     }
-    if let Some((code, description)) = outcome.trouble() {
+    if let Some((code, description)) = trouble(&outcome) {
         told.tell(Message::Error { code, description }).await;
     }
-    let (code, reason) = outcome.goodbye();
+    let (code, reason) = goodbye(&outcome);
     wire::close(told.client.into_writer(), reader, code, &reason).await;
 }
 
@@ -272,9 +249,7 @@ async fn read(
                     Order::Unreadable(error)
                 }
             },
-            Incoming::Ended(Ended::Gone) => break Outcome::Gone,
-            Incoming::Ended(Ended::Idle) => break Outcome::Idle,
-            Incoming::Ended(Ended::Unreadable(code, reason)) => break Outcome::Unreadable(code, reason),
+            Incoming::Ended(ended) => break ended.into(),
         };
         // Nobody takes orders any more once the events have ended.
         let _ = orders.send(order).await;

@@ -11,14 +11,14 @@ const SILENCE: f32 = 1.0 / 65_536.0;
 
 /// Lets sound pass.
 #[derive(Debug, Default)]
-pub(super) struct Gate {
+pub(in crate::dialect) struct Gate {
     /// Frames of silence that may still pass.
     held: u32,
 }
 
 impl Gate {
     /// Whether this frame is sent.
-    pub(super) fn passes(&mut self, frame: &[f32]) -> bool {
+    pub(in crate::dialect) fn passes(&mut self, frame: &[f32]) -> bool {
         if frame.iter().any(|sample| sample.abs() >= SILENCE) {
             self.held = HOLD_FRAMES;
             return true;
@@ -29,7 +29,7 @@ impl Gate {
     }
 
     /// The agent's turn is over: what follows is silence until it speaks again.
-    pub(super) fn close(&mut self) {
+    pub(in crate::dialect) fn close(&mut self) {
         self.held = 0;
     }
 }

@@ -26,6 +26,11 @@ pub(super) enum Control {
         /// Which.
         think: OneOrMore<Think>,
     },
+    /// Another language, other terms: all that is given.
+    UpdateListen {
+        /// Which.
+        listen: Listen,
+    },
     /// Something that whoever speaks has written instead.
     InjectUserMessage {
         /// What.
@@ -51,6 +56,8 @@ pub(super) enum Control {
         #[serde(alias = "output")]
         content: String,
     },
+    /// Whoever speaks has said all that they want to say, whatever they sound like.
+    ForceEndTurn,
     /// Nothing to say just now.
     KeepAlive,
     /// Something that this server does not do.
@@ -161,14 +168,19 @@ pub(super) struct Listen {
 #[derive(Deserialize)]
 pub(super) struct ListenProvider {
     pub(super) language: Option<String>,
-    #[serde(default)]
-    pub(super) keyterms: Vec<String>,
+    /// The languages of the newer kind of model.
+    pub(super) language_hints: Option<Vec<String>>,
+    pub(super) keyterms: Option<Vec<String>>,
+    pub(super) eot_threshold: Option<Value>,
+    pub(super) eager_eot_threshold: Option<Value>,
+    pub(super) eot_timeout_ms: Option<Value>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Think {
     pub(super) provider: Option<ThinkProvider>,
     pub(super) endpoint: Option<Value>,
+    pub(super) context_length: Option<Value>,
     pub(super) functions: Option<Vec<Function>>,
     #[serde(alias = "instructions")]
     pub(super) prompt: Option<String>,
@@ -176,6 +188,8 @@ pub(super) struct Think {
 
 #[derive(Deserialize)]
 pub(super) struct ThinkProvider {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
     pub(super) model: Option<String>,
     pub(super) temperature: Option<f32>,
 }
@@ -240,7 +254,14 @@ pub(super) enum Told {
     FunctionCallCancelled {
         functions: Vec<Cancelled>,
     },
+    /// What came of a function that this server carried out.
+    FunctionCallResponse {
+        id: String,
+        name: String,
+        content: String,
+    },
     History(History),
+    ListenUpdated,
     PromptUpdated,
     SpeakUpdated,
     ThinkUpdated,

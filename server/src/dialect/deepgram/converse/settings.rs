@@ -4,18 +4,21 @@
 //! server's own choice, and the client is warned. What cannot be done at all is refused with the field's name: a client
 //! that is told nothing would take silence for an answer.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use bot::{
     llm,
     persona::{self, Limits, PerLanguage, Persona, TurnSettings},
-    tools::{BuiltIn, NAME_CHARS_MAX, Origin, Rule, Tool, is_name},
+    tools::{BroughtTool, BuiltIn, NAME_CHARS_MAX, Origin, Rule, Tool, is_name},
 };
 use media::codec::raw::Encoding;
 use serde_json::{Value, json};
 use tts::voice::Language;
 
-use super::message::{Agent, Format, Function, OneOrMore, Past, Settings, Speak, Think, Told};
+use super::{
+    endpoint::{self, OwnModel},
+    message::{Agent, Format, Function, ListenProvider, OneOrMore, Past, Settings, Speak, Think, Told},
+};
 use crate::{
     dialect::deepgram::speak,
     encode::{self, Coding},
@@ -28,16 +31,33 @@ pub(super) struct Wanted {
     pub(super) input: Input,
     /// What it is sent.
     pub(super) output: encode::Format,
-    /// What is listened for; `None` is any language.
-    pub(super) language: Option<String>,
-    pub(super) keyterms: Vec<String>,
+    pub(super) listening: Listening,
     pub(super) persona: Persona,
-    pub(super) functions: Vec<Tool>,
+    pub(super) thinking: Thinking,
     /// What was said before.
     pub(super) past: Vec<llm::Message>,
     pub(super) keeps_history: bool,
     /// What is otherwise than the client may think.
     pub(super) warnings: Vec<Told>,
+}
+
+/// What is listened for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Listening {
+    /// `None` is any language.
+    pub(super) language: Option<String>,
+    pub(super) keyterms: Vec<String>,
+}
+
+/// What else a conversation thinks with than its persona says.
+#[derive(Clone, Default)]
+pub(super) struct Thinking {
+    /// What may be called.
+    pub(super) functions: Vec<Tool>,
+    /// Which of them this server carries out, by name; the client does the others.
+    pub(super) served: BTreeMap<String, BroughtTool>,
+    /// The model that the client brought along, in place of this server's.
+    pub(super) model: Option<OwnModel>,
 }
 
 /// Why a conversation cannot be had like this: the field, and what would be right.
@@ -48,7 +68,7 @@ pub(super) struct Refused {
     why: String,
 }
 
-fn refused(field: &'static str, why: impl Into<String>) -> Refused {
+pub(super) fn refused(field: &'static str, why: impl Into<String>) -> Refused {
     Refused { field, why: why.into() }
 }
 
@@ -68,8 +88,9 @@ impl Wanted {
         let agent: Agent = serde_json::from_value(agent).map_err(|error| refused("agent", error.to_string()))?;
         let mut warnings = Vec::new();
         let listen = agent.listen.and_then(|listen| listen.provider);
-        let heard = listen.as_ref().and_then(|provider| provider.language.clone()).or(agent.language);
+        let heard = listen.as_ref().and_then(language_of).or(agent.language);
         let (language, languages) = languages(heard.as_deref())?;
+        warnings.extend(listen.as_ref().and_then(turn_taking));
         let greeting = agent.greeting.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         if greeting.as_deref().is_some_and(|greeting| !is_brief(greeting)) {
             return Err(refused("agent.greeting", format!("has more than {TEXT_CHARS_MAX} characters")));
@@ -96,9 +117,9 @@ impl Wanted {
         if agent.think_live.is_some() {
             warnings.push(warning("THINK_LIVE", "agent.think_live is not done here: think answers alone"));
         }
-        let mut functions = Vec::new();
+        let mut thinking = Thinking::default();
         match agent.think {
-            Some(think) => warnings.extend(think_as(think, known, &mut persona, &mut functions)?),
+            Some(think) => warnings.extend(think_as(think, known, &mut persona, &mut thinking)?),
             None => warnings.extend(no_model(known)),
         }
         if let Some(speak) = agent.speak {
@@ -107,10 +128,12 @@ impl Wanted {
         Ok(Self {
             input: input(audio.input.unwrap_or_default())?,
             output: output(audio.output.unwrap_or_default())?,
-            language,
-            keyterms: listen.map(|provider| provider.keyterms).unwrap_or_default(),
+            listening: Listening {
+                language,
+                keyterms: listen.and_then(|provider| provider.keyterms).unwrap_or_default(),
+            },
             persona,
-            functions,
+            thinking,
             past: past(agent.context.map(|context| context.messages).unwrap_or_default())?,
             keeps_history: flags.history.unwrap_or(true),
             warnings,
@@ -126,42 +149,106 @@ pub(super) fn think_as(
     think: OneOrMore<Think>,
     known: &[Known<'_>],
     persona: &mut Persona,
-    functions: &mut Vec<Tool>,
-) -> Result<Option<Told>, Refused> {
+    thinking: &mut Thinking,
+) -> Result<Vec<Told>, Refused> {
     let all = think.all();
     let named = |think: &Think| {
         let model = think.provider.as_ref()?.model.as_deref()?;
         known.iter().find(|(name, its)| model == *name || model == *its).map(|(name, _)| (*name).to_owned())
     };
-    let best = all.iter().position(|think| named(think).is_some()).unwrap_or(0);
+    let best = all.iter().position(|think| think.endpoint.is_some() || named(think).is_some()).unwrap_or(0);
     let Some(think) = all.into_iter().nth(best) else { return Err(refused("agent.think", "names no model")) };
-    if think.endpoint.is_some() {
-        return Err(refused("agent.think.endpoint", "models are named in this server's configuration, under [[llm]]"));
-    }
     let model = named(&think);
-    if let Some(prompt) = think.prompt {
+    let Think { provider, endpoint, context_length, functions, prompt } = think;
+    let mut warnings = Vec::new();
+    if context_length.is_some() {
+        let why = "agent.think.context_length has no effect: what was said long ago is summarised";
+        warnings.push(warning("CONTEXT_LENGTH", why));
+    }
+    if let Some(prompt) = prompt {
         persona.instructions = instructions(prompt, "agent.think.prompt")?;
     }
-    if let Some(wanted) = think.functions {
-        *functions = wanted.into_iter().map(function).collect::<Result<_, _>>()?;
-        let bytes = |tool: &Tool| tool.description.len() + tool.parameters.to_string().len();
-        if functions.len() > FUNCTIONS_MAX || functions.iter().map(bytes).sum::<usize>() > FUNCTIONS_BYTES_MAX {
-            let why = format!("are more than {FUNCTIONS_MAX}, or than {FUNCTIONS_BYTES_MAX} bytes");
-            return Err(refused("agent.think.functions", why));
-        }
-        persona.tools = functions.iter().map(|tool| tool.name.clone()).collect();
+    if let Some(wanted) = functions {
+        (thinking.functions, thinking.served) = functions_of(wanted)?;
+        persona.tools = thinking.functions.iter().map(|tool| tool.name.clone()).collect();
     }
-    let Some(provider) = think.provider else { return Ok(no_model(known)) };
+    let own = endpoint.map(|endpoint| endpoint::model(provider.as_ref(), endpoint)).transpose()?;
+    let Some(provider) = provider else {
+        warnings.extend(no_model(known).filter(|_| thinking.model.is_none()));
+        return Ok(warnings);
+    };
     let temperature = provider.temperature.filter(|degree| (0.0..=2.0).contains(degree));
-    persona.models.temperature_milli = temperature.map(|degree| (degree * 1_000.0) as u32);
-    persona.models.primary = model;
-    let is_there = persona.models.primary.is_some() || provider.model.is_none();
-    Ok(no_model(known).or_else(|| {
-        let name: String = provider.model.unwrap_or_default().chars().take(100).collect();
-        let why =
-            format!("agent.think.provider.model: {name:?} is not configured here; the server's own choice thinks");
-        (!is_there).then(|| warning("MODEL_NOT_CONFIGURED", why))
-    }))
+    let temperature_milli = temperature.map(|degree| (degree * 1_000.0) as u32);
+    let is_there = model.is_some() || provider.model.is_none();
+    persona.models = persona::Models { primary: model, temperature_milli, ..persona::Models::default() };
+    thinking.model = own;
+    if thinking.model.is_none() {
+        warnings.extend(no_model(known).or_else(|| {
+            let name: String = provider.model.unwrap_or_default().chars().take(100).collect();
+            let why =
+                format!("agent.think.provider.model: {name:?} is not configured here; the server's own choice thinks");
+            (!is_there).then(|| warning("MODEL_NOT_CONFIGURED", why))
+        }));
+    }
+    Ok(warnings)
+}
+
+/// What may be called, and which of it this server carries out.
+fn functions_of(wanted: Vec<Function>) -> Result<(Vec<Tool>, BTreeMap<String, BroughtTool>), Refused> {
+    let (mut tools, mut served) = (Vec::<Tool>::new(), BTreeMap::new());
+    for wanted in wanted {
+        let (tool, endpoint) = function(wanted)?;
+        // Of two that share a name the first counts.
+        if !tools.iter().any(|other| other.name == tool.name) {
+            served.extend(endpoint.map(|endpoint| (tool.name.clone(), endpoint)));
+            tools.push(tool);
+        }
+    }
+    let bytes = |tool: &Tool| tool.description.len() + tool.parameters.to_string().len();
+    if tools.len() > FUNCTIONS_MAX || tools.iter().map(bytes).sum::<usize>() > FUNCTIONS_BYTES_MAX {
+        let why = format!("are more than {FUNCTIONS_MAX}, or than {FUNCTIONS_BYTES_MAX} bytes");
+        return Err(refused("agent.think.functions", why));
+    }
+    Ok((tools, served))
+}
+
+/// Changes what is listened for to what is given of that, and the languages of a persona with it; what else the client
+/// should know.
+///
+/// # Errors
+/// [`Refused`]; nothing is changed then.
+pub(super) fn listen_as(
+    provider: ListenProvider,
+    persona: &mut Persona,
+    listening: &mut Listening,
+) -> Result<Option<Told>, Refused> {
+    let told = turn_taking(&provider);
+    if let Some(tag) = language_of(&provider) {
+        let (language, languages) = languages(Some(&tag))?;
+        listening.language = language;
+        persona.language = languages[0];
+        persona.languages = languages;
+    }
+    if let Some(keyterms) = provider.keyterms {
+        listening.keyterms = keyterms;
+    }
+    Ok(told)
+}
+
+/// The language that a recognizer is told, in the words of either kind of model.
+fn language_of(provider: &ListenProvider) -> Option<String> {
+    provider.language.clone().or_else(|| match provider.language_hints.as_deref().unwrap_or_default() {
+        [] => None,
+        [only] => Some(only.clone()),
+        _ => Some(MULTI.to_owned()),
+    })
+}
+
+fn turn_taking(provider: &ListenProvider) -> Option<Told> {
+    let ListenProvider { eot_threshold, eager_eot_threshold, eot_timeout_ms, .. } = provider;
+    let is_named = [eot_threshold, eager_eot_threshold, eot_timeout_ms].iter().any(|setting| setting.is_some());
+    let why = "agent.listen.provider: the eot settings have no effect, the end of a turn is judged here";
+    is_named.then(|| warning("TURN_TAKING", why))
 }
 
 /// Lets a persona speak with another voice.
@@ -216,7 +303,7 @@ fn languages(tag: Option<&str>) -> Result<(Option<String>, Vec<Language>), Refus
     }
 }
 
-fn function(function: Function) -> Result<Tool, Refused> {
+fn function(function: Function) -> Result<(Tool, Option<BroughtTool>), Refused> {
     const FIELD: &str = "agent.think.functions";
     let name = function.name.unwrap_or_default();
     if !is_name(&name) {
@@ -225,10 +312,7 @@ fn function(function: Function) -> Result<Tool, Refused> {
     if BuiltIn::named(&name).is_some() {
         return Err(refused(FIELD, format!("{name:?} is a tool of the server's own: choose another name")));
     }
-    if function.endpoint.is_some() {
-        let why = "are carried out by the client; what this server calls is configured as a tool of it, under [tools]";
-        return Err(refused(FIELD, why));
-    }
+    let endpoint = function.endpoint.map(endpoint::function).transpose()?;
     let parameters = function.parameters.unwrap_or_else(|| json!({"type": "object", "properties": {}}));
     if parameters.get("type").is_none_or(|kind| kind != "object") {
         return Err(refused(FIELD, format!("the parameters of {name:?} are no schema of an object")));
@@ -237,7 +321,7 @@ fn function(function: Function) -> Result<Tool, Refused> {
     let is_safe_to_cancel = function.defer_until_eot != Some(true);
     let rule = Rule { calls_max: CALLS_MAX, timeout: FUNCTION_WITHIN, is_safe_to_cancel, ..Rule::default() };
     let description = function.description.unwrap_or_default();
-    Ok(Tool { name, description, parameters, origin: Origin::Line, rule })
+    Ok((Tool { name, description, parameters, origin: Origin::Line, rule }, endpoint))
 }
 
 fn past(messages: Vec<Past>) -> Result<Vec<llm::Message>, Refused> {
@@ -360,120 +444,8 @@ const PAST_MAX: usize = 1_000;
 const PAST_CHARS_MAX: usize = 40_000;
 
 /// A client's function is waited for so long, and called so often.
-const FUNCTION_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const FUNCTION_WITHIN: Duration = Duration::from_secs(30);
 const CALLS_MAX: u32 = 1_000;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(settings: Value) -> Result<Wanted, Refused> {
-        Wanted::read(serde_json::from_value(settings).unwrap(), &[("house", "llama-3")])
-    }
-
-    #[test]
-    fn what_is_left_out_is_as_the_public_service_has_it() {
-        let wanted = read(json!({"audio": {}, "agent": {}})).unwrap();
-        assert_eq!(wanted.input, Input::Raw { encoding: Encoding::Linear16, rate_hz: 24_000, channels: 1 });
-        assert_eq!(wanted.output, encode::Format { coding: Coding::Linear16, is_wav: false, rate_hz: 24_000 });
-        assert!(wanted.persona.greeting.is_empty() && wanted.persona.tools.is_empty() && wanted.warnings.is_empty());
-        assert_eq!((wanted.language.as_deref(), wanted.keeps_history), (Some("en"), true));
-    }
-
-    #[test]
-    fn an_agent_becomes_a_persona_with_functions_and_a_past() {
-        let wanted = read(json!({
-            "audio": {"input": {"encoding": "mulaw", "sample_rate": 8000.0}, "output": {"encoding": "alaw"}},
-            "flags": {"history": false},
-            "agent": {
-                "greeting": " Guten Tag! ",
-                "listen": {"provider": {"type": "deepgram", "model": "nova-3", "language": "de", "keyterms": ["Kiel"]}},
-                "think": [
-                    {"provider": {"type": "open_ai", "model": "gpt-unknown"}, "prompt": "Nobody."},
-                    {
-                        "provider": {"type": "open_ai", "model": "llama-3", "temperature": 0.5},
-                        "prompt": "You sell flowers.",
-                        "functions": [{"name": "stock", "description": "How many are left", "defer_until_eot": true}],
-                    },
-                ],
-                "speak": {"provider": {"type": "deepgram", "model": "aura-2-zeus-en"}},
-                "context": {"messages": [
-                    {"type": "History", "role": "user", "content": "Hallo"},
-                    {"type": "History", "function_calls": [
-                        {"id": "1", "name": "stock", "client_side": true, "arguments": "{}", "response": "7"},
-                    ]},
-                ]},
-            },
-        }))
-        .unwrap();
-        let persona = &wanted.persona;
-        assert_eq!(persona.greeting_in(Language::GERMAN), Some("Guten Tag!"));
-        assert_eq!(
-            (persona.instructions.as_str(), &persona.tools[..]),
-            ("You sell flowers.", &["stock".to_owned()][..])
-        );
-        assert_eq!((persona.models.primary.as_deref(), persona.models.temperature_milli), (Some("house"), Some(500)));
-        assert_eq!(persona.voice.in_language(Language::GERMAN), Some("man"));
-        assert!(!wanted.functions[0].rule.is_safe_to_cancel && wanted.functions[0].parameters["type"] == "object");
-        assert_eq!((wanted.language.as_deref(), &wanted.keyterms[..]), (Some("de"), &["Kiel".to_owned()][..]));
-        assert!(matches!(
-            &wanted.past[..],
-            [llm::Message::User(_), llm::Message::Assistant { .. }, llm::Message::ToolResult { content, .. }] if content == "7"
-        ));
-        assert!(!wanted.keeps_history && wanted.warnings.is_empty());
-        assert_eq!(wanted.output.rate_hz, 8_000);
-    }
-
-    #[test]
-    fn what_cannot_be_done_names_its_field() {
-        for (field, settings) in [
-            ("agent", json!({"agent": "a1b2"})),
-            ("agent", json!({"agent": {"greeting": 7}})),
-            ("audio.input.encoding", json!({"audio": {"input": {"encoding": "amr-nb"}}, "agent": {}})),
-            ("audio.input.sample_rate", json!({"audio": {"input": {"sample_rate": 1}}, "agent": {}})),
-            ("audio.output.encoding", json!({"audio": {"output": {"encoding": "mp3"}}, "agent": {}})),
-            ("audio.output.container", json!({"audio": {"output": {"container": "wav"}}, "agent": {}})),
-            ("audio.output.sample_rate", json!({"audio": {"output": {"sample_rate": 11_025}}, "agent": {}})),
-            ("agent.think", json!({"agent": {"think": []}})),
-            ("agent.think.endpoint", json!({"agent": {"think": {"endpoint": {"url": "http://127.0.0.1/"}}}})),
-            ("agent.think.prompt", json!({"agent": {"think": {"prompt": "x".repeat(25_001)}}})),
-            ("agent.think.functions", json!({"agent": {"think": {"functions": [{"name": "a b"}]}}})),
-            ("agent.think.functions", json!({"agent": {"think": {"functions": [{"name": "hang_up"}]}}})),
-            ("agent.think.functions", json!({"agent": {"think": {"functions": [{"name": "a", "endpoint": {}}]}}})),
-            ("agent.think.functions", json!({"agent": {"think": {"functions": [{"name": "a", "parameters": 7}]}}})),
-            (
-                "agent.think.functions",
-                json!({"agent": {"think": {"functions": [{"name": "a", "description": "x".repeat(70_000)}]}}}),
-            ),
-            ("agent.greeting", json!({"agent": {"greeting": "a! ".repeat(4_000)}})),
-            (
-                "agent.context.messages",
-                json!({"agent": {"context": {"messages": [{"role": "user", "content": "x".repeat(41_000)}]}}}),
-            ),
-            ("agent.listen.provider.language", json!({"agent": {"language": "tlh"}})),
-            ("agent.context.messages", json!({"agent": {"context": {"messages": [{"role": "x", "content": ""}]}}})),
-        ] {
-            let refused = read(settings.clone()).err().unwrap_or_else(|| panic!("{settings} is fine"));
-            assert_eq!(refused.field, field, "{settings}");
-        }
-    }
-
-    #[test]
-    fn a_client_is_warned_where_another_model_answers() {
-        let think = json!({"agent": {"think": {"provider": {"type": "open_ai", "model": "gpt-4o"}}}});
-        let warnings = read(think.clone()).unwrap().warnings;
-        assert!(matches!(&warnings[..], [Told::Warning { code: "MODEL_NOT_CONFIGURED", .. }]), "{warnings:?}");
-        let without = Wanted::read(serde_json::from_value(think).unwrap(), &[]).unwrap().warnings;
-        assert!(matches!(&without[..], [Told::Warning { code: "NO_MODEL", .. }]), "{without:?}");
-    }
-
-    #[test]
-    fn a_voice_may_bring_its_language_along() {
-        let mut persona = read(json!({"agent": {}})).unwrap().persona;
-        let speak =
-            json!({"provider": {"type": "eleven_labs", "model_id": "m", "voice": {"id": "x"}, "language": "de"}});
-        speak_as(OneOrMore::One(serde_json::from_value(speak).unwrap()), &mut persona);
-        assert_eq!((persona.language, persona.languages.len()), (Language::GERMAN, 2));
-        assert!(persona.voice.is_empty());
-    }
-}
+mod tests;

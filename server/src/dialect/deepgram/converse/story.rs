@@ -12,7 +12,7 @@ use super::{
     message::{History, Role, Told},
     settings::warning,
 };
-use crate::agent::NOT_SAID;
+use crate::agent::{NOT_SAID, NOT_TAKEN};
 
 /// Tells what happens between an agent and its caller.
 pub(super) struct Story {
@@ -23,11 +23,13 @@ pub(super) struct Story {
     thought: Option<(MediaTime, Duration)>,
     /// The turn that is being heard.
     heard: Option<u64>,
+    /// Whether the caller has spoken since their last turn.
+    is_spoken_to: bool,
 }
 
 impl Story {
     pub(super) fn new(agent: ParticipantId, caller: ParticipantId, keeps_history: bool) -> Self {
-        Self { agent, caller, keeps_history, thought: None, heard: None }
+        Self { agent, caller, keeps_history, thought: None, heard: None, is_spoken_to: false }
     }
 
     /// Whether the client keeps the conversation.
@@ -35,14 +37,21 @@ impl Story {
         self.keeps_history
     }
 
+    /// Whether the caller has said something that may be a turn, and is not over.
+    pub(super) fn has_begun_turn(&self) -> bool {
+        self.is_spoken_to
+    }
+
     /// What the client is told of something that happened, in order.
     pub(super) fn tell(&mut self, entry: &Published) -> Vec<Told> {
         let mut told = Vec::new();
         match &entry.event {
             RoomEvent::SpeechStarted { participant, .. } if *participant == self.caller => {
+                self.is_spoken_to = true;
                 told.push(Told::UserStartedSpeaking);
             }
             RoomEvent::TurnEnded { participant, text, .. } if *participant == self.agent => {
+                self.is_spoken_to = false;
                 self.said(Role::User, text, &mut told);
             }
             RoomEvent::BotSpeaking { participant, turn, after, .. } if *participant == self.agent => {
@@ -64,6 +73,8 @@ impl Story {
                 "trouble" => {
                     told.push(warning("AGENT_TROUBLE", why.as_deref().unwrap_or("something failed")));
                 }
+                // It was a cough, or a word that wants no answer.
+                NOT_TAKEN => self.is_spoken_to = false,
                 NOT_SAID => {
                     told.push(Told::InjectionRefused { message: "somebody speaks, or too much waits to be said" });
                 }
@@ -144,7 +155,11 @@ mod tests {
         let mut story = Story::new(AGENT, CALLER, false);
         let at = |ms| Some(MediaTime::from_millis(ms));
         let started = RoomEvent::SpeechStarted { participant: CALLER, utterance: 0, start: MediaTime::ZERO };
-        assert_eq!(tell(&mut story, 0, started), [json!({"type": "UserStartedSpeaking"})]);
+        assert!(!story.has_begun_turn());
+        assert_eq!(tell(&mut story, 0, started.clone()), [json!({"type": "UserStartedSpeaking"})]);
+        assert!(story.has_begun_turn());
+        assert!(tell(&mut story, 0, trace("not_taken", Some("backchannel"), 0)).is_empty() && !story.has_begun_turn());
+        tell(&mut story, 0, started);
         let ended = RoomEvent::TurnEnded {
             participant: AGENT,
             turn: 1,
@@ -160,6 +175,7 @@ mod tests {
                 "conversational_behavior": "default",
             })]
         );
+        assert!(!story.has_begun_turn());
         assert!(tell(&mut story, 1_150, trace("thought", None, 150)).is_empty());
         let speaking = || RoomEvent::BotSpeaking {
             participant: AGENT,

@@ -6,11 +6,12 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use asr::recognizer::Hints;
 use bot::{
     actor::{Follower, RoomHandle},
     agent::{Input, When},
     persona::Persona,
-    tools::{Outcome, Tool},
+    tools::Outcome,
 };
 use tokio::{
     sync::mpsc,
@@ -19,14 +20,17 @@ use tokio::{
 
 use super::{
     End,
-    message::{Behavior, Called, Cancelled, Control, History, Request, Told},
+    endpoint::MODEL_FIELD,
+    message::{Behavior, Called, Cancelled, Control, History, Listen, OneOrMore, Request, Think, Told},
     outgoing::{Outgoing, SOUND_WITHIN},
-    settings::{self, warning},
+    served::{Asked, Served},
+    settings::{self, Listening, Refused, Thinking, refused, warning},
     story::Story,
 };
 use crate::{
-    agent::{Reins, Wish},
+    agent::{Brought, Reins, Wish},
     app::App,
+    call,
     dialect::deepgram::client::Client,
     hearing::{Hearing, Item},
 };
@@ -46,10 +50,18 @@ pub(super) struct Conversation {
     pub(super) reins: Reins,
     pub(super) story: Story,
     pub(super) persona: Persona,
-    pub(super) functions: Vec<Tool>,
+    pub(super) listening: Listening,
+    pub(super) thinking: Thinking,
+    /// The model that the client brought along, while it thinks.
+    pub(super) brought: Option<Brought>,
+    /// Functions that this server carries out.
+    pub(super) served: Served,
     /// Functions that the client carries out: their names and arguments.
     pub(super) asked: BTreeMap<String, (String, String)>,
+    /// How often the client has ended its turn itself.
+    pub(super) finalized: u64,
 }
+
 /// What the reading half hands over.
 pub(super) enum Order {
     Control(Control),
@@ -90,13 +102,14 @@ impl Conversation {
                 },
                 item = self.hearing.next() => match item {
                     Some(Item::Sound(samples)) => self.out.sound(samples, client).await,
-                    Some(Item::Nothing) => {}
+                    Some(Item::Nothing) => self.end_turn(client).await,
                     None => break End::Over,
                 },
                 wish = self.reins.next() => match wish {
                     Some(wish) => self.grant(wish, client).await,
                     None => break End::Over,
                 },
+                (id, asked, outcome) = self.served.next() => self.on_served(id, asked, outcome, client).await,
                 order = orders.recv() => match order {
                     Some(Order::Control(control)) => self.obey(app, control, client).await,
                     Some(Order::Unreadable(why)) => client.tell(&warning("UNPARSABLE_CLIENT_MESSAGE", why)).await,
@@ -133,13 +146,24 @@ impl Conversation {
     async fn grant(&mut self, wish: Wish, client: &mut Client) {
         match wish {
             Wish::Call { id, name, arguments } => {
-                let arguments = serde_json::Value::Object(arguments).to_string();
-                self.asked.insert(id.clone(), (name.clone(), arguments.clone()));
-                let functions = vec![Request { id, name, arguments, client_side: true }];
+                let text = serde_json::Value::Object(arguments.clone()).to_string();
+                let tool = self.thinking.served.get(&name).cloned();
+                let client_side = tool.is_none();
+                match tool {
+                    Some(tool) => {
+                        let asked = Asked { name: name.clone(), arguments: text.clone() };
+                        self.served.call(id.clone(), asked, tool, arguments);
+                    }
+                    None => {
+                        self.asked.insert(id.clone(), (name.clone(), text.clone()));
+                    }
+                }
+                let functions = vec![Request { id, name, arguments: text, client_side }];
                 self.out.tell(Told::FunctionCallRequest { functions }, client).await;
             }
             Wish::Cancel { id } => {
-                if let Some((name, _)) = self.asked.remove(&id) {
+                let asked = self.asked.remove(&id).map(|(name, _)| name);
+                if let Some(name) = asked.or_else(|| self.served.cancel(&id).map(|asked| asked.name)) {
                     let functions = vec![Cancelled { id, name }];
                     self.out.tell(Told::FunctionCallCancelled { functions }, client).await;
                 }
@@ -147,7 +171,8 @@ impl Conversation {
             Wish::HangUp => self.reins.tell(Input::HungUp).await,
             // There is no telephone: nobody can be sent on, and no keys be pressed.
             Wish::Transfer { .. } => self.reins.tell(Input::CameBack).await,
-            Wish::Press(_) => {}
+            // What is told of a conversation is read from the room's events.
+            Wish::Press(_) | Wish::Says { .. } | Wish::Tells(_) | Wish::Used(_) => {}
         }
     }
 
@@ -181,35 +206,90 @@ impl Conversation {
                 settings::speak_as(speak, &mut self.persona);
                 self.change(Told::SpeakUpdated, client).await;
             }
-            Control::UpdateThink { think } => {
-                let known: Vec<_> = app.config().llm.iter().map(|model| (model.name(), model.model.as_str())).collect();
-                let (mut persona, mut functions) = (self.persona.clone(), self.functions.clone());
-                match settings::think_as(think, &known, &mut persona, &mut functions) {
-                    Ok(told) => {
-                        (self.persona, self.functions) = (persona, functions);
-                        self.change(Told::ThinkUpdated, client).await;
-                        if let Some(told) = told {
-                            client.tell(&told).await;
-                        }
+            Control::UpdateThink { think } => match self.think(app, think).await {
+                Ok(warnings) => {
+                    self.change(Told::ThinkUpdated, client).await;
+                    for told in warnings {
+                        client.tell(&told).await;
                     }
-                    Err(refused) => client.tell(&warning("INVALID_SETTINGS", refused.to_string())).await,
                 }
-            }
+                Err(refused) => client.tell(&warning("INVALID_SETTINGS", refused.to_string())).await,
+            },
+            Control::UpdateListen { listen } => match self.listen(app, listen) {
+                Ok(told) => {
+                    self.change(Told::ListenUpdated, client).await;
+                    if let Some(told) = told {
+                        client.tell(&told).await;
+                    }
+                }
+                Err(why) => client.tell(&warning("INVALID_SETTINGS", why)).await,
+            },
             Control::Settings(_) => {
-                let why = "the settings are applied already: UpdatePrompt, UpdateSpeak and UpdateThink change them";
+                let why = "applied already: UpdatePrompt, UpdateSpeak, UpdateThink and UpdateListen change them";
                 client.tell(&warning("SETTINGS_ALREADY_APPLIED", why)).await;
             }
             Control::InjectAgentMessage { message: None, .. } | Control::Other => {
                 let why = "this message means nothing here; see docs/dialects.md for those that do";
                 client.tell(&warning("UNSUPPORTED_CLIENT_MESSAGE", why)).await;
             }
-            Control::KeepAlive => {}
+            // It is told of by the microphone, behind the sound that it ends.
+            Control::KeepAlive | Control::ForceEndTurn => {}
         }
     }
 
+    /// Answers a client that has ended its turn itself, once all that it sent before was heard.
+    async fn end_turn(&mut self, client: &mut Client) {
+        let finalized = self.hearing.finalized();
+        if std::mem::replace(&mut self.finalized, finalized) == finalized {
+            return;
+        }
+        if self.story.has_begun_turn() {
+            self.reins.tell(Input::Respond).await;
+        } else {
+            client.tell(&warning("NO_TURN", "nobody has spoken since the last turn, which is over")).await;
+        }
+    }
+
+    /// Thinks otherwise from the next turn on; what else the client should know.
+    async fn think(&mut self, app: &App, think: OneOrMore<Think>) -> Result<Vec<Told>, Refused> {
+        let known: Vec<_> = app.config().llm.iter().map(|model| (model.name(), model.model.as_str())).collect();
+        let (mut persona, mut thinking) = (self.persona.clone(), self.thinking.clone());
+        let warnings = settings::think_as(think, &known, &mut persona, &mut thinking)?;
+        bring(app, &thinking, &mut persona, &mut self.brought).await?;
+        (self.persona, self.thinking) = (persona, thinking);
+        Ok(warnings)
+    }
+
+    /// Listens for something else from now on; what else the client should know, or why it cannot be.
+    fn listen(&mut self, app: &App, listen: Listen) -> Result<Option<Told>, String> {
+        let provider = listen.provider.ok_or("agent.listen.provider: is missing")?;
+        let (mut persona, mut listening) = (self.persona.clone(), self.listening.clone());
+        let told =
+            settings::listen_as(provider, &mut persona, &mut listening).map_err(|refused| refused.to_string())?;
+        let language = call::language(app, listening.language.as_deref()).map_err(|error| error.to_string())?;
+        self.hearing.expect(Hints { language, keyterms: listening.keyterms.clone() });
+        (self.persona, self.listening) = (persona, listening);
+        Ok(told)
+    }
+
     async fn change(&mut self, told: Told, client: &mut Client) {
-        self.reins.change(Arc::new(self.persona.clone()), self.functions.clone()).await;
+        self.reins.change(Arc::new(self.persona.clone()), self.thinking.functions.clone()).await;
         self.out.tell(told, client).await;
+    }
+
+    /// This server carried a function out.
+    async fn on_served(&mut self, id: String, asked: Asked, outcome: Outcome, client: &mut Client) {
+        let Asked { name, arguments } = asked;
+        let content: String = outcome.content.chars().take(CONTENT_CHARS_MAX).collect();
+        let told = Told::FunctionCallResponse { id: id.clone(), name: name.clone(), content: content.clone() };
+        self.out.tell(told, client).await;
+        if self.story.keeps_history() {
+            let response = content.clone();
+            let called = Called { id: id.clone(), name, client_side: false, arguments, response };
+            self.out.tell(Told::History(History::Called { function_calls: vec![called] }), client).await;
+        }
+        let outcome = Outcome { content, ..outcome };
+        self.reins.tell(Input::ToolDone { call: id, outcome }).await;
     }
 
     /// A function was carried out.
@@ -227,6 +307,32 @@ impl Conversation {
         }
         self.reins.tell(Input::ToolDone { call: id, outcome: Outcome::done(content) }).await;
     }
+}
+
+/// Lets a persona think with the model that its client brought along, where it did.
+///
+/// # Errors
+/// [`Refused`] where this server may not call there.
+pub(super) async fn bring(
+    app: &App,
+    thinking: &Thinking,
+    persona: &mut Persona,
+    brought: &mut Option<Brought>,
+) -> Result<(), Refused> {
+    let Some(own) = &thinking.model else { return Ok(()) };
+    let (outside, patience) = (app.agents().outside(), app.config().agent.patience());
+    let model = outside.model(own.endpoint.clone(), own.kind, &own.model, patience).await;
+    let model = model.map_err(|bad| refused(MODEL_FIELD, bad.to_string()))?;
+    let known = match brought.take() {
+        Some(known) => {
+            known.replace(model);
+            known
+        }
+        None => app.agents().bring(model),
+    };
+    known.choose(&mut persona.models);
+    *brought = Some(known);
+    Ok(())
 }
 
 /// How long an agent may take to leave.

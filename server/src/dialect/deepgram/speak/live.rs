@@ -27,6 +27,7 @@ use crate::{
     app::App,
     dialect::{
         deepgram::{
+            GARBAGE_MAX,
             client::Client,
             message::{self, ModelInfo},
             refusal::Refusal,
@@ -45,9 +46,6 @@ const IDLE_AFTER: Duration = Duration::from_secs(3_600);
 
 /// A line of speech on which nothing is said for this long is let go: a speaker pauses for less within what it says.
 const LET_GO_AFTER: Duration = Duration::from_secs(10);
-
-/// Messages that cannot be read before the client is taken for no client of this dialect.
-const GARBAGE_MAX: u32 = 10;
 
 /// The handler.
 pub async fn listen(
