@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod call;
 pub mod doctor;
+pub mod eval;
 pub mod keys;
 pub mod models;
 pub mod replay;
@@ -50,6 +51,8 @@ pub enum Command {
     Models(models::Command),
     /// Look at this machine: cores, library, models, ports, and how many streams it carries.
     Doctor(doctor::Args),
+    /// Talk with an agent as scripts say, and judge what it does.
+    Eval(eval::Args),
     /// Live through a recorded call again, and say whether it is the same.
     Replay(replay::Args),
     /// The API keys that open this server.
@@ -85,6 +88,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Call(args) => Ok(Box::pin(call::run(args, config)).await?),
         Command::Models(command) => Ok(models::run(command, config.models.dir.as_deref()).await?),
         Command::Doctor(args) => Ok(doctor::run(args, &config).await?),
+        Command::Eval(args) => Ok(Box::pin(eval::run(args, config)).await?),
         Command::Replay(args) => Ok(replay::run(args, config).await?),
         Command::Keys(command) => Ok(keys::run(command, &data_dir(&config)?)?),
         Command::Bench(args) => Ok(bench::run(args).await?),
