@@ -5,6 +5,11 @@
 //! From the last loud piece that was sent to the first loud piece of the answer: p50 ≤ 700 ms, p95 ≤ 1,100 ms. From the
 //! first loud piece that is said over an answer to the last loud piece of it: p95 ≤ 200 ms. One conversation at a time;
 //! the client's share of the machine is in the figures.
+//!
+//! After that fifty at once ([`crowd`]); with `--minutes 10` nothing but those, for so long.
+
+#[path = "conversation/crowd.rs"]
+mod crowd;
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -26,6 +31,9 @@ const PIECE: usize = HZ as usize / 50;
 
 /// The longest that anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What is said of a question that was not answered in that time.
+const NO_ANSWER: &str = "no answer came";
 
 /// Louder than this is sound.
 const LOUD: f32 = 0.01;
@@ -54,9 +62,10 @@ const LONG_ANSWER: &str = "Once upon a time there was a miller who had three son
 fn main() {
     let mut budgets = Budgets::default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let why = match runtime {
-        Ok(runtime) => runtime.block_on(run(&mut budgets)).err(),
-        Err(error) => Some(error.to_string()),
+    let why = match (runtime, minutes()) {
+        (Ok(runtime), Ok(minutes)) => runtime.block_on(run(&mut budgets, minutes)).err(),
+        (Err(error), _) => Some(error.to_string()),
+        (_, Err(why)) => Some(why),
     };
     if let Some(why) = why {
         budgets.note(&why);
@@ -65,13 +74,32 @@ fn main() {
     budgets.section(&format!("{} budgets missed", budgets.misses()));
 }
 
-async fn run(budgets: &mut Budgets) -> Result<(), String> {
+/// For how many minutes fifty talk, where that is said.
+fn minutes() -> Result<Option<u64>, String> {
+    let mut arguments = std::env::args();
+    if !arguments.any(|argument| argument == "--minutes") {
+        return Ok(None);
+    }
+    let minutes =
+        arguments.next().and_then(|minutes| minutes.parse().ok()).filter(|minutes| (1..=600).contains(minutes));
+    minutes.map(Some).ok_or_else(|| "--minutes takes a whole number from 1 to 600".to_owned())
+}
+
+async fn run(budgets: &mut Budgets, minutes: Option<u64>) -> Result<(), String> {
+    if minutes.is_none() {
+        one_at_a_time(budgets).await?;
+    }
+    crowd::run(budgets, minutes).await
+}
+
+async fn one_at_a_time(budgets: &mut Budgets) -> Result<(), String> {
     models_or_skip().ok_or("skipped: there is no recognizer")?;
     let spoken = Spoken::start(HZ)?;
 
     budgets.section("an answer: last sound of the question to first sound of it");
     let model = Model::with(json!([{"say": ANSWER}])).await;
-    let mut talk = Talk::begin(&model).await?;
+    let server = serving(&model)?;
+    let mut talk = Talk::begin(&server.ws_url()).await?;
     let mut took = Vec::new();
     for round in 0..3 {
         for question in QUESTIONS {
@@ -90,7 +118,8 @@ async fn run(budgets: &mut Budgets) -> Result<(), String> {
 
     budgets.section("an interruption: first sound of it to last sound of the answer");
     let model = Model::with(json!([{"when": "story", "say": LONG_ANSWER}, {"say": ANSWER}])).await;
-    let mut talk = Talk::begin(&model).await?;
+    let server = serving(&model)?;
+    let mut talk = Talk::begin(&server.ws_url()).await?;
     let mut took = Vec::new();
     for question in QUESTIONS {
         talk.writes("Tell me a story.").await;
@@ -108,9 +137,13 @@ async fn run(budgets: &mut Budgets) -> Result<(), String> {
     Ok(())
 }
 
+/// The server, which asks this model.
+fn serving(model: &Model) -> Result<Server, String> {
+    Server::start(Options { config: &model.config(), ..Options::default() })
+}
+
 /// A client in a conversation: a microphone that never stops.
 struct Talk {
-    _server: Server,
     socket: Socket,
     ticks: Interval,
     says: VecDeque<f32>,
@@ -122,10 +155,8 @@ struct Talk {
 }
 
 impl Talk {
-    async fn begin(model: &Model) -> Result<Self, String> {
-        let config = model.config();
-        let server = Server::start(Options { config: &config, ..Options::default() })?;
-        let url = format!("{}/v1/agent/converse", server.ws_url());
+    async fn begin(ws_url: &str) -> Result<Self, String> {
+        let url = format!("{ws_url}/v1/agent/converse");
         let mut socket = Socket::open(&url, &[]).await.map_err(|refused| refused.body.to_string())?;
         let format = json!({"encoding": "linear16", "sample_rate": HZ});
         let settings = json!({
@@ -137,7 +168,7 @@ impl Talk {
         socket.until("SettingsApplied").await.map_err(|closed| closed.reason)?;
         let ticks = interval(Duration::from_millis(20));
         let spoke = Instant::now();
-        Ok(Self { _server: server, socket, ticks, says: VecDeque::new(), spoke, heard: None, silent: 0 })
+        Ok(Self { socket, ticks, says: VecDeque::new(), spoke, heard: None, silent: 0 })
     }
 
     async fn writes(&mut self, text: &str) {
@@ -193,7 +224,7 @@ impl Talk {
                 self.step().await?;
             }
         };
-        timeout(PATIENCE, waiting).await.map_err(|_| "no answer came".to_owned())?
+        timeout(PATIENCE, waiting).await.map_err(|_| NO_ANSWER.to_owned())?
     }
 
     async fn until_silent(&mut self) -> Result<(), String> {

@@ -1,9 +1,12 @@
 //! A call for tests: an agent, a clock that only the test moves, and whatever it wants done, in words.
 
+mod booking;
 mod calling;
 mod conversations;
 mod explore;
+mod meant;
 mod referee;
+mod soak;
 
 use asr::event::{Cut, Event, UtteranceId, Word};
 use jiff::civil::date;
