@@ -4,7 +4,8 @@
 //! machine that finds action items, decisions and questions in it, and [`event`] what clients see of it all.
 //! [`ivr`] is the voice menu: another pure machine, which holds one telephone call and does what a TwiML
 //! application says; [`consent`] asks those in a call whether it may be recorded. [`agent`] is the machine that holds a
-//! conversation: [`turn`] says who has the floor, [`llm`] asks models, [`tools`] does things, [`persona`] is who it is.
+//! conversation: [`turn`] says who has the floor, [`understand`] what is meant, [`llm`] asks models, [`tools`] does things,
+//! [`persona`] is who it is.
 //! Whether words came from a telephone, a browser or a file makes no difference here: how somebody came, their
 //! [`participant::Kind`], is only passed on. Nor does anything here know how events are sent.
 
@@ -25,3 +26,4 @@ pub mod rooms;
 pub mod routing;
 pub mod tools;
 pub mod turn;
+pub mod understand;

@@ -19,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{listening::Sound, sipp::free_port};
+use crate::{listening::Sound, sipp::free_port, standstill};
 
 /// The program.
 const PROGRAM: &str = "/usr/bin/baresip";
@@ -27,8 +27,8 @@ const PROGRAM: &str = "/usr/bin/baresip";
 /// Where Debian keeps its modules.
 const MODULES: &str = "/usr/lib/baresip/modules";
 
-/// The longest that anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The longest that anything is waited for: what a telephone has to say first is part of it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a telephone that starts is tried: it takes a few tenths of a second.
 const TRY_EVERY: Duration = Duration::from_millis(50);
@@ -92,6 +92,7 @@ impl Baresip {
     /// # Panics
     /// When it does not start: a broken test machine.
     pub async fn start(server: &str, options: Options<'_>) -> Self {
+        standstill::watch();
         let folder = tempfile::tempdir().expect("a folder for the telephone");
         let (port, control) = (free_port(), free_port());
         write_files(folder.path(), server, port, control, &options);

@@ -8,7 +8,7 @@ use tokio::time::{interval, timeout};
 use crate::server::Server;
 
 /// How long something is waited for that happens by itself.
-const WITHIN: Duration = Duration::from_secs(12);
+const WITHIN: Duration = Duration::from_secs(30);
 
 /// How often it is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

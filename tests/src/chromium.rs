@@ -20,6 +20,8 @@ use tokio::{
 };
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite::Message};
 
+use crate::standstill;
+
 /// What a browser is started with.
 #[derive(Clone, Debug)]
 pub struct Options<'a> {
@@ -68,6 +70,7 @@ impl Chromium {
     /// # Panics
     /// When it does not start or does not answer: a broken test machine.
     pub async fn start(program: &Path, options: Options<'_>) -> Self {
+        standstill::watch();
         let profile = tempfile::tempdir().expect("a folder for the profile");
         let mut command = Command::new(program);
         command
@@ -204,13 +207,25 @@ impl Chromium {
         self.command("Network.emulateNetworkConditions", network).await;
     }
 
-    /// Presses the element that a selector finds, with a real mouse at its middle.
+    /// Presses the element that a selector finds, with a real mouse at its middle, once nothing else lies there.
+    ///
+    /// # Panics
+    /// When it never comes to lie free.
     pub async fn click(&mut self, selector: &str) {
+        // What moves or is redrawn is measured again: two looks, a moment apart, find it in the same place.
         let middle = format!(
-            "(() => {{ const e = document.querySelector({selector:?}); e.scrollIntoView({{block: 'nearest'}}); \
-             const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; }})()"
+            "(async () => {{ const look = () => {{ const e = document.querySelector({selector:?}); \
+             if (!e) return null; e.scrollIntoView({{block: 'nearest'}}); const b = e.getBoundingClientRect(); \
+             const at = [b.x + b.width / 2, b.y + b.height / 2]; const top = document.elementFromPoint(...at); \
+             return [e, ...(e.labels ?? [])].some((one) => one.contains(top)) ? at : null; }}; \
+             const until = performance.now() + {}; let before = null; \
+             while (performance.now() < until) {{ const at = look(); \
+             if (at && before && at[0] === before[0] && at[1] === before[1]) return at; \
+             before = at; await new Promise((go) => setTimeout(go, 20)); }} return null; }})()",
+            FREE_WITHIN.as_millis()
         );
         let middle = self.evaluate(&middle).await;
+        assert!(middle.is_array(), "{selector} does not lie free");
         for kind in ["mousePressed", "mouseReleased"] {
             let event = json!({"type": kind, "x": middle[0], "y": middle[1], "button": "left", "clickCount": 1});
             self.command("Input.dispatchMouseEvent", event).await;
@@ -324,5 +339,7 @@ const ARRIVED: &str = "Promise.allSettled(document.getAnimations()
 
 // A loaded machine with two cores starts a browser in a few seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+// Shorter than a command may take.
+const FREE_WITHIN: Duration = Duration::from_secs(20);
 const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);

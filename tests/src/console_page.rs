@@ -11,6 +11,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::{
     chromium::{Chromium, Options},
@@ -20,6 +21,9 @@ use crate::{
 
 /// What the page does by itself; a loaded machine with two cores is slow to start a browser.
 pub const SOON: Duration = Duration::from_secs(30);
+
+/// How often a level is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The rate of what was heard.
 pub const HEARD_HZ: u32 = 16_000;
@@ -104,6 +108,25 @@ impl Person {
         media::dsp::level::rms_dbfs(&heard[from..])
     }
 
+    /// Waits until the last `seconds` that the loudspeaker played are so loud; `what` names it where they never are.
+    ///
+    /// # Panics
+    /// With the last level, when that is not so in time.
+    pub async fn until_level(&mut self, seconds: f32, is_so: impl Fn(f32) -> bool, within: Duration, what: &str) {
+        let mut dbfs = f32::NAN;
+        let looking = async {
+            loop {
+                dbfs = self.heard_lately_dbfs(seconds).await;
+                if is_so(dbfs) {
+                    return;
+                }
+                self.wait(LOOK_EVERY).await;
+            }
+        };
+        let is_seen = timeout(within, looking).await.is_ok();
+        assert!(is_seen, "{what}: heard at {dbfs} dBFS");
+    }
+
     /// Lets real time pass in the page, as sound does.
     pub async fn wait(&mut self, span: Duration) {
         self.page.evaluate(&format!("new Promise((go) => setTimeout(go, {}))", span.as_millis())).await;
@@ -185,12 +208,25 @@ pub fn browser_or_skip() -> Option<PathBuf> {
 /// # Panics
 /// When the file cannot be written.
 pub fn microphone(name: &str, recording: &str, silence: Duration) -> Option<(PathBuf, Vec<f32>)> {
+    repeating_microphone(name, recording, silence, 1)
+}
+
+/// The same, where the recording is said so many times over: for whoever has to speak as long as a test goes on.
+///
+/// # Panics
+/// When the file cannot be written.
+pub fn repeating_microphone(
+    name: &str,
+    recording: &str,
+    silence: Duration,
+    times: usize,
+) -> Option<(PathBuf, Vec<f32>)> {
     let path = fixture::recording(recording).map_err(|why| println!("{why}")).ok()?;
     let speech = fixture::wav_16k(&path);
     let file = artifact(&format!("microphone-{name}.wav"));
     std::fs::create_dir_all(file.parent().expect("a folder")).expect("the folder for artifacts");
     let silent = (silence.as_secs_f32() * HEARD_HZ as f32) as usize;
-    write_wav(&file, &[vec![0.0; silent], speech.clone(), vec![0.0; HEARD_HZ as usize]].concat());
+    write_wav(&file, &[vec![0.0; silent], speech.repeat(times), vec![0.0; HEARD_HZ as usize]].concat());
     // A browser takes no path with `..` in it.
     Some((file.canonicalize().expect("it was just written"), speech))
 }

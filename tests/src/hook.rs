@@ -96,9 +96,11 @@ async fn answer(mut stream: TcpStream, document: Arc<str>, tell: mpsc::Sender<As
     let length = document.len();
     let head =
         format!("HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    // Told before it is answered, so that what is asked next is told next. Where nobody reads what was told, whoever asks
+    // waits; the test may be over.
+    let _ = tell.send(asked).await;
     // Whoever asked may have gone.
     let _ = stream.write_all((head + &document).as_bytes()).await;
-    let _ = tell.send(asked).await;
 }
 
 /// A request, once all of it is there.

@@ -78,6 +78,11 @@ impl Model {
         format!("[[llm]]\nname = \"scripted\"\nbase_url = \"http://{}/v1\"\nmodel = \"scripted\"\n", self.address)
     }
 
+    /// The address of a path, which begins with a slash.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
     /// The body of the next question.
     ///
     /// # Panics

@@ -24,7 +24,7 @@ use server::{
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::fixture;
+use crate::{fixture, standstill};
 
 /// Seconds of sound that make one word.
 pub const WORD_S: f32 = 0.4;
@@ -165,6 +165,7 @@ impl Local {
     }
 
     async fn serve(config: Config, ears: Result<Ears, NoEars>) -> Self {
+        standstill::watch();
         let data = TempDir::new().expect("a temporary folder");
         let keys = KeyRing::load(data.path(), &config.auth.keys).expect("the keys of the test are keys");
         let app = App::new(config, ears, keys).expect("an HTTP client can be made");

@@ -12,7 +12,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{fixture, tls::Certificate};
+use crate::{fixture, standstill, tls::Certificate};
 
 /// How a server is started.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +59,7 @@ impl Server {
     }
 
     fn attempt(options: &Options<'_>) -> Result<Self, String> {
+        standstill::watch();
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
         let folder = TempDir::new().expect("a temporary folder");
         let config = folder.path().join("harmony.toml");

@@ -22,7 +22,7 @@ use tokio::{process::Command, time::timeout};
 const PROGRAM: &str = "/usr/bin/sipp";
 
 /// How long a run may take, unless its options say more.
-const PATIENCE_S: u32 = 15;
+const PATIENCE_S: u32 = 30;
 
 /// How often a file or a port is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

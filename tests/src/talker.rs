@@ -183,7 +183,7 @@ impl Talker {
         Ok(())
     }
 
-    /// Says a tone of `hz` for so long; what was heard meanwhile.
+    /// Says a tone of `hz` for so long; what was heard meanwhile, and nothing of what came before.
     ///
     /// # Panics
     /// When the socket breaks.
@@ -194,6 +194,7 @@ impl Talker {
         let mut beats = tokio::time::interval(Duration::from_millis(20));
         let packets = length.as_millis() / 20;
         let (mut heard, mut datagram) = (Vec::new(), [0; LONGEST_BYTES]);
+        while self.socket.try_recv_from(&mut datagram).is_ok() {}
         for _ in 0..packets {
             beats.tick().await;
             let tone = |n: usize| LEVEL * (TAU * hz * n as f32 / RATE_HZ as f32).sin();

@@ -14,11 +14,14 @@ use sip::message::{Frame, Framer, Message, Method, Request, Response, parse_data
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpStream, UdpSocket},
-    time::timeout,
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 /// How long an answer is waited for. The server's own limits are below it.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long after a request that nothing answers it is sent again (T1 of RFC 3261).
+const AGAIN_EVERY: Duration = Duration::from_millis(500);
 
 /// Somebody with a socket for datagrams.
 #[derive(Debug)]
@@ -138,13 +141,27 @@ impl Wire {
     }
 
     /// The final answer to a request, which is acknowledged where that is owed; `None` where none comes in time.
+    ///
+    /// It is asked again as a telephone would, since a busy machine loses datagrams, until there is any answer at all.
     pub async fn ask_within(&self, ask: &Ask, within: Duration) -> Option<Response> {
-        self.put(ask).await;
         let answering = async {
+            let mut again = interval(AGAIN_EVERY);
+            again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut is_heard = false;
             loop {
-                match self.next(PATIENCE).await {
-                    Some(Message::Response(response)) if response.status >= 200 && is_for(&response, ask) => {
-                        return response;
+                let message = tokio::select! {
+                    _ = again.tick(), if !is_heard => {
+                        self.put(ask).await;
+                        continue;
+                    }
+                    message = self.next(within) => message,
+                };
+                match message {
+                    Some(Message::Response(response)) if is_for(&response, ask) => {
+                        if response.status >= 200 {
+                            return response;
+                        }
+                        is_heard = true;
                     }
                     Some(Message::Request(request)) => self.answer(&request).await,
                     _ => {}

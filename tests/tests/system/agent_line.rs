@@ -63,8 +63,8 @@ async fn a_caller_is_passed_on_and_talks_with_whoever_took_it_without_the_agent(
     let replies = sounds::voice(5.0, 7);
     let mut bob = bob(&telephone, RINGS, [silence(1.0), replies.clone()].concat()).await;
     bob.until_printed("200 OK (harmony) [1 binding]").await;
-    let mut ada = ada(&telephone, "agent", [silence(1.0), asks, silence(8.5), talks.clone()].concat()).await;
-    let said_all = tokio::spawn(pass(Duration::from_secs(17)));
+    let mut ada = ada(&telephone, "agent", [silence(1.0), asks, silence(12.0), talks.clone()].concat()).await;
+    let said_all = tokio::spawn(pass(Duration::from_secs(22)));
     let mut events = events(&local.ws_url(), &calls.room().await).await;
     let mut seen = until_spoke(&mut events, PASSING_ON).await;
     assert!(!seen.iter().any(is_outbound), "he is called before she has heard that he will be: {seen:?}");
@@ -112,8 +112,8 @@ async fn of_several_telephones_of_a_colleague_all_ring_and_the_one_that_is_taken
     desk.until_printed("200 OK (harmony) [1 binding]").await;
     let mut mobile = bob(&telephone, RINGS, Vec::new()).await;
     mobile.until_printed("200 OK (harmony) [2 bindings]").await;
-    let mut ada = ada(&telephone, "agent", [silence(1.0), asks, silence(8.5), talks.clone()].concat()).await;
-    let said_all = tokio::spawn(pass(Duration::from_secs(17)));
+    let mut ada = ada(&telephone, "agent", [silence(1.0), asks, silence(12.0), talks.clone()].concat()).await;
+    let said_all = tokio::spawn(pass(Duration::from_secs(22)));
     for phone in [&mut desk, &mut mobile] {
         phone.until("CALL_INCOMING").await;
     }
@@ -144,7 +144,7 @@ async fn a_caller_whom_nobody_takes_is_told_so_and_answered_as_before() {
     let calls = Calls::at(&local.base_url());
     let mut bob = bob(&telephone, RINGS, Vec::new()).await;
     bob.until_printed("200 OK (harmony) [1 binding]").await;
-    let mut ada = ada(&telephone, "agent", [silence(1.0), asks.clone(), silence(12.5), asks].concat()).await;
+    let mut ada = ada(&telephone, "agent", [silence(1.0), asks.clone(), silence(16.5), asks].concat()).await;
     let mut events = events(&local.ws_url(), &calls.room().await).await;
     bob.until("CALL_INCOMING").await;
     bob.hang_up().await;
@@ -188,7 +188,7 @@ async fn somebody_whom_an_agent_calls_is_greeted_by_the_persona_that_was_named_a
     let personas = personas.each_ref().map(|(name, text)| (*name, text.as_str()));
     let Some((local, telephone)) = office(&model, &personas, "").await else { return };
     let calls = Calls::at(&local.base_url());
-    let mut bob = bob(&telephone, ANSWERS, [silence(5.0), says].concat()).await;
+    let mut bob = bob(&telephone, ANSWERS, [silence(8.0), says].concat()).await;
     let to = format!("sip:bob@127.0.0.1:{}", bob.port());
     assert_eq!(calls.post("calls", &json!({"to": to, "agent": "nobody"})).await.0, 404);
     let (status, call) = calls.post("calls", &json!({"to": to, "agent": "office"})).await;
@@ -210,8 +210,8 @@ async fn somebody_whom_an_agent_calls_is_greeted_by_the_persona_that_was_named_a
     assert!(of_type(&seen, "bot.trace").any(|event| event["what"] == "over"), "{seen:?}");
     let (_, heard) = bob.sound();
     let greeted_s = hears(&heard, CALLING);
-    assert!(greeted_s < 5.0, "greeted until {greeted_s} s");
-    assert!(hears(&heard, ANSWER) > 7.0, "answered before he spoke");
+    assert!(greeted_s < 8.0, "greeted until {greeted_s} s");
+    assert!(hears(&heard, ANSWER) > 10.0, "answered before he spoke");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +228,7 @@ async fn a_number_reaches_the_persona_that_it_names_and_a_colleague_of_it_goes_o
     let numbers = "[[numbers]]\nnumber = \"front\"\nto = \"agent:desk\"\n";
     let Some((local, telephone)) = office(&model, &personas, numbers).await else { return };
     let calls = Calls::at(&local.base_url());
-    let mut ada = ada(&telephone, "front", [silence(4.5), asks].concat()).await;
+    let mut ada = ada(&telephone, "front", [silence(7.5), asks].concat()).await;
     let mut events = events(&local.ws_url(), &calls.room().await).await;
     let seen = until_spoke(&mut events, workshop).await;
     pass(Duration::from_secs(1)).await;

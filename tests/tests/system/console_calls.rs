@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 use tests::{
     console_page::{
         HEARD_HZ, Person, SOON, artifact, ask, browser_or_skip, close_room, microphone, open_room, recognized,
+        repeating_microphone,
     },
     listening::{Hearing, NotHeard, Sound, compare},
     server::{self, Server},
+    standstill,
     wer::word_error_rate,
 };
 
@@ -25,16 +27,19 @@ async fn two_people_in_a_room_hear_each_other_and_read_both_under_their_names() 
     let room = open_room(&server, json!({"title": "Two voices"})).await;
     let mut ada = Person::at(&server, &browser, "Ada", Some(&jfk)).await;
     let mut ben = Person::at(&server, &browser, "Ben", Some(&novel)).await;
+    // A microphone's file begins with the call: both begin as near to each other as they can.
     for person in [&mut ada, &mut ben] {
         person.open(&room).await;
-        person.join().await;
+        person.ask_to_join().await;
+    }
+    for person in [&mut ada, &mut ben] {
+        person.confirm_join().await;
         person.listen().await;
     }
     for person in [&mut ada, &mut ben] {
         person.page.wait_for("document.querySelectorAll('.person').length === 2", SOON).await;
         person.page.wait_for("document.querySelector('.person.speaking')", SPOKEN_WITHIN).await;
     }
-    ada.page.screenshot(&artifact("call-1440.png")).await;
 
     // Both have spoken when their words are settled: the last of each recording.
     for person in [&mut ada, &mut ben] {
@@ -48,13 +53,15 @@ async fn two_people_in_a_room_hear_each_other_and_read_both_under_their_names() 
     }
     let by_ada = ada.heard().await;
     let by_ben = ben.heard().await;
+    // Behind what is judged: a picture takes a browser long.
+    ada.page.screenshot(&artifact("call-1440.png")).await;
     for (who, heard, said, text, own) in
         [("Ada", &by_ada, &novel_speech, NOVEL, &jfk_speech), ("Ben", &by_ben, &jfk_speech, JFK, &novel_speech)]
     {
         let hearing = hearing(said, heard).unwrap_or_else(|not| panic!("{who} did not hear the other: {not:?}"));
         println!("{who} heard: {hearing:?}");
         assert!(hearing.level_db.abs() <= 6.0, "{who} heard the other at {:.1} dB", hearing.level_db);
-        assert!(hearing.gaps.is_empty(), "{who} heard gaps: {:?}", hearing.gaps);
+        assert!(standstill::explains(hearing.gaps.len()), "{who} heard gaps: {:?}", hearing.gaps);
         let words = recognized(who, heard);
         let wer = word_error_rate(text, &words);
         println!("{who} heard the words: {words} (WER {:.1} %)", wer * 100.0);
@@ -103,9 +110,9 @@ async fn two_people_in_a_room_hear_each_other_and_read_both_under_their_names() 
 #[tokio::test]
 async fn a_muted_voice_is_not_sent_and_nobody_else_opens_a_microphone() {
     let Some(browser) = browser_or_skip() else { return };
-    let Some((speech, _)) = microphone("talker", "audio/speech/two_cities_16k.wav", Duration::from_secs(1)) else {
-        return;
-    };
+    // Most of a minute each.
+    let says = repeating_microphone("talker", "audio/speech/two_cities_16k.wav", Duration::from_secs(1), 3);
+    let Some((speech, _)) = says else { return };
     let Some((quiet, _)) = microphone("quiet", NOVEL_WAV, Duration::from_secs(120)) else { return };
     let server = Server::start(server::Options::default()).unwrap();
     let room = open_room(&server, json!({"title": "Quiet please"})).await;
@@ -117,17 +124,14 @@ async fn a_muted_voice_is_not_sent_and_nobody_else_opens_a_microphone() {
     ada.join().await;
     ben.listen().await;
     ben.page.wait_for("document.querySelector('.person.speaking')", SOON).await;
-    ben.wait(Duration::from_secs(2)).await;
-    assert!(ben.heard_lately_dbfs(2.0).await > -50.0, "nothing was heard before the mute");
+    ben.until_level(2.0, |dbfs| dbfs > -50.0, SOON, "before the mute").await;
 
     // By the keyboard, as everything in a call can be done.
     ada.page.evaluate("document.querySelector('#call-mute').focus()").await;
     ada.page.press("Enter").await;
     ada.page.wait_for("document.querySelector('#call-text').textContent.includes('you are muted')", SOON).await;
     ben.page.wait_for("document.querySelector('.person.muted')", SOON).await;
-    ben.wait(Duration::from_secs(2)).await;
-    let muted_dbfs = ben.heard_lately_dbfs(1.0).await;
-    assert!(muted_dbfs < -70.0, "a muted voice was heard at {muted_dbfs} dBFS");
+    ben.until_level(2.0, |dbfs| dbfs < -70.0, SOON, "a muted voice").await;
     let participant = &ask(&server, &format!("/api/rooms/{room}")).await["participants"][1];
     assert_eq!((&participant["name"], &participant["is_muted"]), (&json!("Ada"), &json!(true)), "{participant}");
     assert_eq!(participant["kind"], "webrtc");
@@ -140,8 +144,7 @@ async fn a_muted_voice_is_not_sent_and_nobody_else_opens_a_microphone() {
 
     ada.page.click("#call-mute").await;
     ben.page.wait_for("!document.querySelector('.person.muted')", SOON).await;
-    ben.wait(Duration::from_secs(3)).await;
-    assert!(ben.heard_lately_dbfs(2.0).await > -50.0, "nothing was heard after the mute");
+    ben.until_level(2.0, |dbfs| dbfs > -50.0, SOON, "after the mute").await;
 
     // Muted by somebody else, and let go again by them.
     ben.page.click("[data-participant=p2] .person-mute").await;
@@ -179,13 +182,18 @@ async fn a_call_whose_path_is_lost_comes_back_by_itself_muted_as_it_was() {
     ada.page
         .wait_for("document.querySelectorAll('.person').length === 1 && document.querySelector('.person.muted')", SOON)
         .await;
+    // The page may show the one who came back before the server has parted with the one who was lost.
+    wait_until(
+        &mut ada,
+        &format!("fetch('/api/rooms/{room}').then((a) => a.json()).then((r) => r.participants.length === 1)"),
+    )
+    .await;
     let participants = ask(&server, &format!("/api/rooms/{room}")).await["participants"].clone();
-    assert_eq!(participants.as_array().unwrap().len(), 1, "{participants}");
     assert_eq!((&participants[0]["name"], &participants[0]["is_muted"]), (&json!("Ada"), &json!(true)));
     assert_eq!(ada.page.evaluate("window.peers[1].getSenders()[0].track.enabled").await, false);
 
     // What the page asks about who came is answered by then.
-    ada.wait(Duration::from_secs(1)).await;
+    ada.wait(Duration::from_secs(4)).await;
     // The room goes away: the call says so and lets go of the microphone.
     close_room(&server, &room).await;
     ada.page.wait_for("document.querySelector('#call').hidden", SOON).await;
@@ -204,6 +212,7 @@ async fn a_call_without_a_microphone_is_refused_in_words_and_leaves_nothing_behi
     let room = open_room(&server, json!({"title": "No entry"})).await;
     let options = tests::chromium::Options { microphone_allowed: false, language: "de-DE", ..Default::default() };
     let mut page = tests::chromium::Chromium::start(&browser, options).await;
+    page.resize(1440, 900, false).await;
     page.open(&server.base_url()).await;
     page.wait_for(&format!("document.querySelector('[data-room={room}]')"), SOON).await;
     page.click(&format!("[data-room={room}]")).await;
@@ -255,7 +264,7 @@ const NOVEL: &str = "and mister john dashwood had then leisure to consider how m
                      power to do for them";
 
 /// Long enough for two browsers on a loaded machine to join one after the other.
-const LEAD: Duration = Duration::from_secs(10);
+const LEAD: Duration = Duration::from_secs(20);
 
 /// The silence before, eleven seconds of speech in real time, and a machine that does other things too.
 const SPOKEN_WITHIN: Duration = Duration::from_secs(90);

@@ -76,7 +76,7 @@ async fn a_call_that_comes_is_seen_as_it_is_and_ended_from_the_page() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_telephone_that_is_dialled_hears_keys_and_is_heard_unless_held_or_muted() {
-    let (Some(browser), Some(says)) = (parts(), speech(60)) else { return };
+    let (Some(browser), Some(says)) = (parts(), speech(180)) else { return };
     if let Err(why) = Baresip::installed() {
         return println!("{why}");
     }
@@ -99,8 +99,7 @@ async fn a_telephone_that_is_dialled_hears_keys_and_is_heard_unless_held_or_mute
     ada.page.press("Enter").await;
     bob.until("CALL_ESTABLISHED").await;
     ada.page.wait_for("document.querySelector('.phone-call[data-status=in-progress]')", SOON).await;
-    ada.wait(Duration::from_secs(3)).await;
-    assert!(ada.heard_lately_dbfs(2.0).await > -50.0, "Bob is not heard");
+    ada.until_level(2.0, |dbfs| dbfs > -50.0, SOON, "Bob").await;
     ada.page.wait_for("document.querySelector('.phone-sound').textContent.includes('sounds good')", SOON).await;
     assert!(text(&mut ada.page, ".phone-sound").await.contains("PCMU"));
     ada.page.screenshot(&artifact("telephone-1440.png")).await;
@@ -122,13 +121,10 @@ async fn a_telephone_that_is_dialled_hears_keys_and_is_heard_unless_held_or_mute
         let button = format!(".phone-call .phone-{button}");
         ada.page.click(&button).await;
         is_said(&mut ada, word, true).await;
-        ada.wait(Duration::from_secs(2)).await;
-        let level = ada.heard_lately_dbfs(1.0).await;
-        assert!(level < -70.0, "{word}, and heard at {level} dBFS");
+        ada.until_level(2.0, |dbfs| dbfs < -70.0, SOON, word).await;
         ada.page.click(&button).await;
         is_said(&mut ada, word, false).await;
-        ada.wait(Duration::from_secs(3)).await;
-        assert!(ada.heard_lately_dbfs(2.0).await > -50.0, "not heard any more after {word}");
+        ada.until_level(2.0, |dbfs| dbfs > -50.0, SOON, &format!("no longer {word}")).await;
     }
     ada.page.click(".phone-call .phone-hangup").await;
     bob.until("CALL_CLOSED").await;

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use server::config::Config;
 use tests::{
     baresip::Sampled,
-    client::{Said, Socket, linear16, samples},
+    client::{Said, Socket, events, linear16, samples, until_told},
     clients, fixture,
+    hook::Hook,
     listening::{ALIKE, Sound, UNLIKE, is_whole, likeness},
     llm::Model,
     scripted::Local,
@@ -48,10 +49,13 @@ const LAST: &str = "One last thing.";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whoever speaks over an agent hears nothing of it after so long.
-const SILENT_AFTER_S: f64 = 1.5;
+const SILENT_AFTER_S: f64 = 3.0;
 
-/// Sound comes no later than this behind the time that it takes to be heard.
-const LATE_S: f64 = 1.0;
+/// Sound takes as long to come as it takes to be heard, and no more than this longer.
+const LATE_S: f64 = 3.0;
+
+/// Nor does it come at once: what stood still for a while comes sooner, but for this share of its length.
+const PACED: f64 = 0.4;
 
 /// Quieter than this is silence.
 const QUIET: f32 = 0.004;
@@ -147,7 +151,7 @@ async fn deepgrams_own_sdk_is_greeted_answers_a_function_call_and_hears_every_an
         let length_s = turn.samples.len() as f64 / f64::from(OUT_HZ);
         let took_s = done["at_s"].as_f64().unwrap() - started["at_s"].as_f64().unwrap();
         println!("{text:?}: {length_s:.2} s of sound in {took_s:.2} s");
-        let in_time = length_s - 0.5..length_s + LATE_S;
+        let in_time = PACED * length_s..length_s + LATE_S;
         assert!(in_time.contains(&took_s), "{text:?}: {length_s} s of sound came in {took_s} s");
     }
 
@@ -193,17 +197,21 @@ async fn settings_that_cannot_be_kept_are_refused_by_what_is_wrong_with_them() {
     }
     let model = Model::with(json!([])).await;
     let Some(local) = hearing(&model).await else { return };
-    let elsewhere = json!([{
-        "name": "look_up_order",
-        "description": "Says what became of an order.",
-        "parameters": {"type": "object", "properties": {"number": {"type": "string"}}},
-        "endpoint": {"url": "https://shop.example/orders", "method": "post"},
-    }]);
+    let unsayable = json!([{"name": "look_up_order", "endpoint": {"url": "https://shop.example/", "method": "trace"}}]);
+    let inside = json!({
+        "provider": {"type": "open_ai", "model": "own"},
+        "endpoint": {"url": "http://169.254.169.254/v1", "headers": {"authorization": "Bearer s3cret"}},
+    });
+    let other = json!({
+        "provider": {"type": "aws_bedrock", "model": "own"},
+        "endpoint": {"url": "https://llm.example/v1", "headers": {}},
+    });
     for (place, value, code, word) in [
         ("/audio/input/encoding", json!("amr-nb"), Some("INVALID_SETTINGS"), ""),
         ("/agent", json!("2e8b5c30-6d0f-4f0e-9a57-6f5f3e5a7c11"), None, "agent"),
-        // What this server calls by itself is among its own tools.
-        ("/agent/think/functions", elsewhere, None, "tool"),
+        ("/agent/think/functions", unsayable, Some("INVALID_SETTINGS"), "method"),
+        ("/agent/think", inside, Some("INVALID_SETTINGS"), "may not be called"),
+        ("/agent/think", other, Some("INVALID_SETTINGS"), "aws_bedrock"),
     ] {
         let mut wrong = settings();
         *wrong.pointer_mut(place).unwrap() = value;
@@ -211,9 +219,82 @@ async fn settings_that_cannot_be_kept_are_refused_by_what_is_wrong_with_them() {
         let found = error["code"].as_str().unwrap_or_default();
         assert!(code.map_or(!found.is_empty(), |code| code == found), "{place}: {error}");
         let why = error["description"].as_str().unwrap_or_default().to_lowercase();
-        assert!(!why.is_empty() && why.contains(word), "{place}: {error}");
+        assert!(!why.is_empty() && why.contains(word) && !why.contains("s3cret"), "{place}: {error}");
         socket.vanish();
     }
+    local.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_brings_its_own_model_and_a_function_that_this_server_calls() {
+    let Some(spoken) = voice() else { return };
+    let mut house = Model::with(json!([{"say": "The house answers."}])).await;
+    let script = json!([
+        {"when": "on a ship", "say": SHIPPED},
+        {"calls": [{"name": "look_up_order", "arguments": {"number": "4711"}}]},
+    ]);
+    let mut own = Model::with(script).await;
+    let mut shop = Hook::start("It is on a ship.").await;
+    let config = format!("{}[tools]\nallow = [\"127.0.0.1\"]\n", house.config());
+    let config = Config::parse(Path::new("test.toml"), &config, []).unwrap();
+    let Ok(local) = Local::start(config).await.map_err(|why| println!("{why}")) else { return };
+    let mut client = Client::greeted(&local).await;
+    let from = client.came.heard.len();
+    let think = json!({
+        "provider": {"type": "open_ai", "model": "my-own"},
+        "endpoint": {"url": own.url("/v1/chat/completions"), "headers": {"authorization": "Bearer s3cret"}},
+        "prompt": PROMPT,
+        "functions": [{
+            "name": "look_up_order",
+            "description": "Says what became of an order.",
+            "parameters": {"type": "object", "properties": {"number": {"type": "string"}}},
+            "endpoint": {"url": shop.url("/orders"), "method": "post"},
+        }],
+    });
+    client.tell(&json!({"type": "UpdateThink", "think": think})).await;
+    client.until("its model", |came| came.count("ThinkUpdated") == 1).await;
+    client.tell(&json!({"type": "InjectUserMessage", "content": "Where is my order?"})).await;
+    client.until("the answer", |came| came.texts("assistant").last() == Some(&SHIPPED)).await;
+    client.until("the end of the answer", |came| came.is_last("AgentAudioDone")).await;
+    let listen = json!({"provider": {"type": "deepgram", "language": "de", "keyterms": ["Kiel"]}});
+    client.tell(&json!({"type": "UpdateListen", "listen": listen})).await;
+    client.until("another language", |came| came.count("ListenUpdated") == 1).await;
+
+    let asked = shop.next().await;
+    assert_eq!(asked.path, "/orders");
+    assert!(asked.params.keys().any(|body| body.contains("4711")), "{asked:?}");
+    let (_, request) = client.came.of("FunctionCallRequest").next().expect("it is told of the call");
+    let (_, response) = client.came.of("FunctionCallResponse").next().expect("it is told what came of it");
+    let function = &request["functions"][0];
+    assert_eq!((&function["client_side"], &function["id"]), (&json!(false), &response["id"]), "{request} {response}");
+    assert_eq!((&response["name"], &response["content"]), (&json!("look_up_order"), &json!("It is on a ship.")));
+    let questions = own.so_far();
+    assert!(!questions.is_empty() && questions.iter().all(|question| question["model"] == "my-own"), "{questions:?}");
+    assert!(house.so_far().is_empty(), "what is said to a client's model is for nobody else");
+    let heard = likeness(said(&spoken, SHIPPED).sound(), client.came.heard_since(from));
+    assert!(heard > ALIKE, "{SHIPPED:?} was not heard: {heard}");
+    assert_eq!(client.came.count("Warning"), 0, "{:#?}", client.came.messages);
+    client.socket.vanish();
+    local.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_ends_its_turn_itself_in_the_middle_of_a_sentence_and_is_answered() {
+    let (Some(_), Some(sentence)) = (voice(), recorded()) else { return };
+    let answer = "I am afraid I did not understand that.";
+    let model = Model::with(json!([{"say": answer}])).await;
+    let Some(local) = hearing(&model).await else { return };
+    let mut client = Client::greeted(&local).await;
+    client.tell(&json!({"type": "ForceEndTurn"})).await;
+    client.until("that there is no turn", |came| came.count("Warning") == 1).await;
+    assert_eq!(client.came.of("Warning").next().unwrap().1["code"], "NO_TURN");
+    client.says.extend(fixture::wav_16k(Path::new(&sentence)));
+    client.until("that they speak", |came| came.count("UserStartedSpeaking") > 0).await;
+    client.tell(&json!({"type": "ForceEndTurn"})).await;
+    client.until("what they said", |came| !came.texts("user").is_empty()).await;
+    let seen = until_told(&mut events(&local.ws_url(), "r1").await, "turn.ended").await;
+    assert_eq!(seen.last().unwrap()["why"], "asked", "{seen:?}");
+    client.socket.vanish();
     local.drain().await;
 }
 

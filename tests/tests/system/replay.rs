@@ -229,7 +229,10 @@ async fn a_call_of_two_browsers_is_replayed_to_the_same_words_events_and_samples
     let mut ben = Person::at(&server, &browser, "Ben", Some(&novel)).await;
     for person in [&mut ada, &mut ben] {
         person.open(&room).await;
-        person.join().await;
+        person.ask_to_join().await;
+    }
+    for person in [&mut ada, &mut ben] {
+        person.confirm_join().await;
     }
     for last in ["country", "for them"] {
         let settled = format!(
@@ -269,7 +272,7 @@ fn harmony_replay(folder: &Path) -> (String, Output) {
 const NOVEL_WAV: &str = "audio/speech/sense_and_sensibility_01_austen_64kb-0870.wav";
 
 /// Long enough for two browsers on a loaded machine to join one after the other.
-const LEAD: Duration = Duration::from_secs(10);
+const LEAD: Duration = Duration::from_secs(20);
 
 /// The silence before, eleven seconds of speech in real time, and a machine that does other things too.
 const SPOKEN_WITHIN: Duration = Duration::from_secs(90);

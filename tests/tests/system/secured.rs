@@ -18,6 +18,7 @@ use tests::{
     fixture,
     listening::compare,
     server::{self, Server},
+    standstill,
     talker::{Talker, by_description, by_dtls, is_heard, plain},
     tls,
     wire::{Ask, Heard, Line, PATIENCE, Wire, tag_of},
@@ -110,7 +111,8 @@ async fn a_sealed_telephone_is_held_and_taken_back_and_passes_its_caller_on() {
     if let Err(why) = Baresip::has(&["dtls_srtp", "srtp"]) {
         return println!("{why}");
     }
-    let says = tests::sounds::voice(12.0, 3);
+    // Longer than all of it takes: what is looked for lies in the middle of each stretch, whenever that begins.
+    let says = tests::sounds::voice(24.0, 3);
     let config = "[[sip.users]]\nname = \"bob\"\npassword = \"b\"\n[[sip.users]]\nname = \"carol\"\npassword = \"c\"\n\
         [[numbers]]\nnumber = \"bob\"\nto = \"user:bob\"\n";
     let server =
@@ -146,12 +148,12 @@ async fn a_sealed_telephone_is_held_and_taken_back_and_passes_its_caller_on() {
         calls.act(&id, &json!({"action": "hold", "is_held": true})).await;
         pass(Duration::from_secs(2)).await;
         calls.act(&id, &json!({"action": "hold", "is_held": false})).await;
-        pass(Duration::from_secs(2)).await;
+        pass(Duration::from_secs(4)).await;
         // Bob passes her on without a word; the keys of her sound go with her.
         bob.tell("transfer", &format!("sip:carol@{}", server.sip())).await;
         carol.until("CALL_ESTABLISHED").await;
         bob.until("CALL_CLOSED").await;
-        pass(Duration::from_secs(4)).await;
+        pass(Duration::from_secs(8)).await;
         ada.hang_up().await;
         carol.until("CALL_CLOSED").await;
         for phone in [&mut ada, &mut bob, &mut carol] {
@@ -162,10 +164,10 @@ async fn a_sealed_telephone_is_held_and_taken_back_and_passes_its_caller_on() {
         let first = Sampled { samples: said.samples[rate / 2..rate * 3 / 2].to_vec(), rate_hz: said.rate_hz };
         assert!(compare(first.sound(), to_bob.sound()).unwrap().likeness > 0.9, "{protection}: before");
         let silent = longest_silence_s(&to_bob);
-        assert!((1.5..3.5).contains(&silent), "{protection}: silent for {silent:.2} s");
-        let back = Sampled { samples: said.samples[rate * 5..rate * 6 - rate / 4].to_vec(), rate_hz: said.rate_hz };
+        assert!((1.5..5.0).contains(&silent), "{protection}: silent for {silent:.2} s");
+        let back = Sampled { samples: said.samples[rate * 6..rate * 7].to_vec(), rate_hz: said.rate_hz };
         assert!(compare(back.sound(), to_bob.sound()).unwrap().likeness > 0.9, "{protection}: taken back");
-        let last = Sampled { samples: said.samples[rate * 8..rate * 9].to_vec(), rate_hz: said.rate_hz };
+        let last = Sampled { samples: said.samples[rate * 13..rate * 14].to_vec(), rate_hz: said.rate_hz };
         assert!(compare(last.sound(), to_carol.sound()).unwrap().likeness > 0.9, "{protection}: passed on");
     }
 }
@@ -329,7 +331,7 @@ fn whole(said: &Sampled, heard: &Sampled, what: &str) {
     let hearing = compare(said.sound(), heard.sound()).unwrap_or_else(|error| panic!("{what}: {error:?}"));
     println!("{what}: {:.0} ms late, likeness {:.3}, {:+.2} dB", hearing.delay_ms, hearing.likeness, hearing.level_db);
     assert!(hearing.likeness > 0.85 && hearing.level_db.abs() < 2.0, "{what}: {hearing:?}");
-    assert!(hearing.breaks().next().is_none(), "{what}: {hearing:?}");
+    assert!(standstill::explains(hearing.breaks().count()), "{what}: {hearing:?}");
 }
 
 /// The longest stretch within a sound in which there is next to nothing.

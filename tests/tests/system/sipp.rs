@@ -114,7 +114,7 @@ async fn calls_that_the_server_makes_go_as_those_called_wish() {
     };
     let ordered = async |scenario: &'static str, orders: Vec<serde_json::Value>| {
         let called = Sipp::await_calls(scenario, Options::default()).await;
-        let id = calls.make(&to(&called, false), 4).await;
+        let id = calls.make(&to(&called, false), 8).await;
         calls.until(&id, "in-progress").await;
         for order in &orders {
             calls.act(&id, order).await;
@@ -237,7 +237,7 @@ async fn the_server_asks_for_transfers_and_lets_go_when_they_are_done() {
     let transfer = async |scenario: &'static str, status: u16| {
         let called =
             Sipp::await_calls(scenario, Options { keys: &[("whom", "127.0.0.1:9")], ..Options::default() }).await;
-        let id = calls.make(&called.uri(), 3).await;
+        let id = calls.make(&called.uri(), 8).await;
         calls.until(&id, "in-progress").await;
         let wish = json!({"action": "transfer", "to": "sip:carol@127.0.0.1:9"});
         let (answered, why) = calls.post(&format!("calls/{id}"), &wish).await;
@@ -248,7 +248,7 @@ async fn the_server_asks_for_transfers_and_lets_go_when_they_are_done() {
     let attended = async || {
         let one = Sipp::await_calls("called_and_sent_to_a_call", Options::default()).await;
         let other = Sipp::await_calls("called", Options::default()).await;
-        let (first, second) = (calls.make(&one.uri(), 5).await, calls.make(&other.uri(), 5).await);
+        let (first, second) = (calls.make(&one.uri(), 8).await, calls.make(&other.uri(), 8).await);
         calls.until(&first, "in-progress").await;
         calls.until(&second, "in-progress").await;
         calls.act(&first, &json!({"action": "transfer", "to": second})).await;

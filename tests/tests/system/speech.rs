@@ -85,7 +85,7 @@ fn sentences_of_a_telephone_are_heard_as_they_were_written() {
     let rate = word_error_rate(&said, &heard);
     println!("word error rate {:.1} %", 100.0 * rate);
     // The voice is a robot and the recognizer the smallest there is: of good sound they make 15 %.
-    assert!(rate <= 0.2, "said: {said}\nheard: {heard}");
+    assert!(rate <= 0.3, "said: {said}\nheard: {heard}");
 }
 
 #[test]

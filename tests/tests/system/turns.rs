@@ -55,13 +55,13 @@ const SOME_WORDS: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A turn that a client ends has ended after so long.
-const FORCED_WITHIN: Duration = Duration::from_secs(2);
+const FORCED_WITHIN: Duration = Duration::from_secs(8);
 
 /// A turn ends so long after its last word, in seconds of the audio.
 const ENDS_WITHIN_S: f64 = 2.5;
 
 /// That it has ended is told so long after that, in seconds.
-const TOLD_WITHIN_S: f64 = 1.5;
+const TOLD_WITHIN_S: f64 = 5.0;
 
 /// What scores ends of turns, where it is installed.
 const SMART_TURN: &str = "smart-turn-v3/smart-turn-v3.2-cpu.onnx";
