@@ -45,7 +45,10 @@ fn the_examples_are_what_they_say() {
     assert_eq!(appointments.turn.wait, TurnSettings::default().wait);
     assert_eq!(appointments.models.temperature_milli, Some(200));
     let salon = Persona::parse("salon", include_str!("../../../examples/personas/salon.toml")).unwrap();
-    assert_eq!(salon.intents.iter().map(|intent| intent.name.as_str()).collect::<Vec<_>>(), ["book", "hours"]);
+    assert_eq!(
+        salon.intents.iter().map(|intent| intent.name.as_str()).collect::<Vec<_>>(),
+        ["book", "hours", "cancel"]
+    );
     let book = &salon.intents[0];
     assert_eq!((book.slots.len(), book.slots[0].choices.len(), book.tool.as_deref()), (6, 3, Some("book")));
     assert!(book.slots.iter().all(|slot| slot.is_optional || slot.prompt.in_language(Language::GERMAN).is_some()));
