@@ -43,7 +43,7 @@ use self::{
 };
 use crate::{
     app::{self, App},
-    auth::keys::{self, KeyRing},
+    auth::keys::KeyRing,
     config::Config,
     engine::{self, NoEars},
     error::ApiError,
@@ -112,9 +112,6 @@ pub enum Error {
     /// The machine lacks something; see the text.
     #[error(transparent)]
     App(#[from] app::Broken),
-    /// Never: there are no keys to be read.
-    #[error(transparent)]
-    Keys(#[from] keys::Error),
     /// Nobody could talk; see the text.
     #[error(transparent)]
     Call(#[from] ApiError),
@@ -213,7 +210,6 @@ impl Stage {
         let mut config = self.config.clone();
         let kept = tempfile::tempdir()?;
         config.data.dir = Some(kept.path().to_owned());
-        config.recording.dir = Some(kept.path().to_owned());
         let model = if script.model.is_empty() || wishes.asks_configured {
             None
         } else {
@@ -235,7 +231,7 @@ impl Stage {
             None => self.recognizer().await?,
         };
         // Nobody comes in by HTTP: there are no keys.
-        let keys = KeyRing::load(kept.path(), &[])?;
+        let keys = KeyRing::none(kept.path());
         let app = spawn_blocking(move || App::new(config, Ok(ears), keys)).await??;
         let played = play(&app, conversation, persona.as_ref(), (model.as_ref(), prompter.as_ref())).await;
         app.shutdown().cancel();

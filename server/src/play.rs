@@ -310,7 +310,8 @@ fn decode(file: Bytes, blocks: &mpsc::Sender<Result<Block, DecodeError>>) {
     }
 }
 
-fn mix_down(block: &Block, mixed: &mut Vec<f32>) {
+/// All channels of a block as one.
+pub(crate) fn mix_down(block: &Block, mixed: &mut Vec<f32>) {
     let share = 1.0 / block.channels.len().max(1) as f32;
     mixed.clear();
     mixed.extend((0..block.samples()).map(|n| block.channels.iter().map(|channel| channel[n]).sum::<f32>() * share));

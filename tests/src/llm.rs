@@ -97,6 +97,12 @@ impl Model {
     }
 }
 
+/// What somebody of this role says in a question.
+pub fn written<'a>(question: &'a Value, role: &str) -> Vec<&'a str> {
+    let messages = question["messages"].as_array().into_iter().flatten();
+    messages.filter(|message| message["role"] == role).filter_map(|message| message["content"].as_str()).collect()
+}
+
 /// What the last message of a question says, in lower case.
 pub fn last_message(question: &Value) -> String {
     let last = question["messages"].as_array().and_then(|messages| messages.last());

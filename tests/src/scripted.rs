@@ -4,7 +4,10 @@
 //! Each stretch of [`WORD_S`] seconds in which something sounds is one word of a fixed list, counted within the
 //! window; the first is the first term that it is told to expect, where it is told one. It lives in the test kit and in no product.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use asr::{
     onnx::Library,
@@ -24,7 +27,7 @@ use server::{
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::{fixture, standstill};
+use crate::{fixture, llm::Model, standstill};
 
 /// Seconds of sound that make one word.
 pub const WORD_S: f32 = 0.4;
@@ -112,6 +115,16 @@ impl Local {
     /// When the models are there and do not load, or the machine refuses a port.
     pub async fn start(config: Config) -> Result<Self, String> {
         Ok(Self::serve(config, Ok(ears(Loudness::default())?)).await)
+    }
+
+    /// The same, asking this model; says why it skips.
+    ///
+    /// # Panics
+    /// As [`Local::start`].
+    pub async fn asking(model: &Model) -> Option<Self> {
+        let config =
+            Config::parse(Path::new("test.toml"), &model.config(), []).expect("the model's settings are settings");
+        Self::start(config).await.map_err(|why| println!("{why}")).ok()
     }
 
     /// The same with a telephone and recordings; where it is called.

@@ -53,6 +53,7 @@ impl Agent {
     pub(super) fn cut(&mut self, interrupted_after: Option<Duration>, why: Dropped, now: MediaTime) {
         let Some(mut exchange) = self.exchange.take_if(|exchange| !exchange.is_prepared) else { return };
         let turn = exchange.turn;
+        self.listens_on(now);
         if let Some(asking) = exchange.asking.take() {
             self.outputs.push_back(Output::Cancel(asking.id));
         }

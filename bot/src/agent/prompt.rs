@@ -45,7 +45,7 @@ pub(super) fn answer(
     }
     let dialog = Dialog::read(persona, &messages, Asks::Model, Context { language, today: now.date() });
     Request {
-        system: system(persona, facts, history, language, (now, &dialog)),
+        system: system(persona, facts, history, language, now, &dialog),
         messages,
         tools: facts.tools.iter().map(|offer| offer.spec.clone()).collect(),
         max_tokens: persona.limits.answer_tokens_max,
@@ -83,7 +83,8 @@ fn system(
     facts: &Facts,
     history: &History,
     language: Language,
-    (now, dialog): (DateTime, &Dialog<'_>),
+    now: DateTime,
+    dialog: &Dialog<'_>,
 ) -> String {
     let fill = |text: &str| template::fill(text, &facts.values);
     let mut text = format!("You are {}.\n{}\n", persona.title, fill(&persona.instructions).trim());

@@ -111,7 +111,7 @@ pub struct Understanding {
     pub fallback: PerLanguage,
     /// What is said when a form is given up.
     pub gave_up: PerLanguage,
-    /// Among several people, how long it is listened to without a wake phrase after it was spoken to.
+    /// Among several people, how long it is listened to without a wake phrase after it was spoken to, or has spoken.
     pub followed_for: Duration,
 }
 

@@ -223,25 +223,26 @@ fn choice(slot: &Slot, text: &str) -> Option<usize> {
 }
 
 fn day(date: Date, is_german: bool) -> String {
+    if !is_german {
+        return date.strftime("%A, %B %-d").to_string();
+    }
+    let (weekday, month) = german(date);
+    format!("{weekday}, {}. {month}", date.day())
+}
+
+/// What Germans call the day of the week and the month of `date`.
+pub(crate) fn german(date: Date) -> (&'static str, &'static str) {
     let month = usize::from(date.month().unsigned_abs()).saturating_sub(1).min(11);
     let weekday = usize::from(date.weekday().since(Weekday::Monday).unsigned_abs()).min(6);
-    if is_german {
-        format!("{}, {}. {}", GERMAN_DAYS[weekday], date.day(), GERMAN_MONTHS[month])
-    } else {
-        format!("{}, {} {}", ENGLISH_DAYS[weekday], ENGLISH_MONTHS[month], date.day())
-    }
+    (GERMAN_DAYS[weekday], GERMAN_MONTHS[month])
 }
 
 fn clock(time: Time, is_german: bool) -> String {
-    let (hour, minute) = (time.hour(), time.minute());
-    match (is_german, minute) {
-        (true, 0) => format!("{hour} Uhr"),
-        (true, _) => format!("{hour} Uhr {minute}"),
-        (false, _) => {
-            let half = if hour < 12 { "AM" } else { "PM" };
-            let hour = if hour % 12 == 0 { 12 } else { hour % 12 };
-            if minute == 0 { format!("{hour} {half}") } else { format!("{hour}:{minute:02} {half}") }
-        }
+    match (is_german, time.minute()) {
+        (true, 0) => format!("{} Uhr", time.hour()),
+        (true, minute) => format!("{} Uhr {minute}", time.hour()),
+        (false, 0) => time.strftime("%-I %p").to_string(),
+        (false, _) => time.strftime("%-I:%M %p").to_string(),
     }
 }
 
@@ -282,17 +283,10 @@ const ABOUT_WITHIN: usize = 2;
 const TOLERANT: usize = 5;
 
 const GERMAN_DAYS: [&str; 7] = ["Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag", "Sonntag"];
-const ENGLISH_DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 #[rustfmt::skip]
 const GERMAN_MONTHS: [&str; 12] = [
     "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November", "Dezember",
-];
-
-#[rustfmt::skip]
-const ENGLISH_MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
 ];
 
 #[cfg(test)]

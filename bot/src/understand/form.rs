@@ -2,7 +2,8 @@
 //! corrected, reads back, and gives up in the end.
 //!
 //! Pure. [`Form::open`] takes what the first turn already says, [`Form::take`] each turn that follows, by word or by key; what
-//! is to be said next is [`Form::step`]. Keys fill numbers and choices, and answer yes (1) and no (2).
+//! is to be said next is [`Form::step`]. Keys fill numbers, telephone numbers, choices and times, answer yes (1) and no (2), and say by
+//! its number which slot is wrong.
 
 use tts::voice::Language;
 

@@ -48,20 +48,8 @@ pub(super) fn norm<'w>(words: &'w [Word<'_>], at: usize) -> &'w str {
     words.get(at).map_or("", |word| word.norm.as_str())
 }
 
-/// How many letters have to be changed, added or left out to make `one` of `other`.
-pub(super) fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut before: Vec<usize> = (0..=other.len()).collect();
-    for (row, letter) in one.chars().enumerate() {
-        let mut now = vec![row + 1];
-        for (column, wanted) in other.iter().enumerate() {
-            let changed = before[column] + usize::from(letter != *wanted);
-            now.push(changed.min(before[column + 1] + 1).min(now[column] + 1));
-        }
-        before = now;
-    }
-    before.last().copied().unwrap_or_default()
-}
+/// How many letters have to be changed, added or left out to make one of the other.
+pub(super) use strsim::levenshtein as distance;
 
 /// A turn of a telephone call has fewer words; of a longer one the beginning is read.
 const WORDS_MAX: usize = 300;

@@ -188,8 +188,8 @@ impl Models {
             _ => self.client.clone(),
         };
         let Some(client) = client else { return self.answer_by_rules(ask, role, &request, at) };
-        let answer = client.ask(role, preferred.as_deref(), request.clone(), &self.purse);
-        let (mut answer, told) = (answer, self.told.clone());
+        let mut answer = client.ask(role, preferred.as_deref(), request.clone(), &self.purse);
+        let told = self.told.clone();
         let task = self.tasks.spawn(async move {
             while let Some(piece) = answer.next().await {
                 if told.send(Answered { ask, answer: piece }).await.is_err() {

@@ -74,6 +74,12 @@ impl KeyRing {
         Ok(Self { file, configured, state: RwLock::new(Held { keys, mark, looked_at: None, guarded }) })
     }
 
+    /// No key at all, for a server that nobody reaches by HTTP.
+    pub fn none(data_dir: &Path) -> Self {
+        let held = Held { keys: Vec::new(), mark: None, looked_at: None, guarded: false };
+        Self { file: KeyFile::at(data_dir), configured: Vec::new(), state: RwLock::new(held) }
+    }
+
     /// The name of the key that was presented; `None` when it opens nothing.
     pub fn check(&self, presented: &str) -> Option<KeyName> {
         if presented.is_empty() || presented.len() > PRESENTED_BYTES_MAX {

@@ -27,7 +27,7 @@ use tokio::{signal, task::spawn_blocking};
 use crate::{
     agent,
     app::{self, App},
-    auth::keys::{self, KeyRing},
+    auth::keys::KeyRing,
     config::Config,
     engine,
     error::ApiError,
@@ -107,9 +107,6 @@ pub enum Error {
     /// The machine lacks something; see the text.
     #[error(transparent)]
     App(#[from] app::Broken),
-    /// Never: there are no keys to be read.
-    #[error(transparent)]
-    Keys(#[from] keys::Error),
     /// Recordings cannot be kept; see the text.
     #[error(transparent)]
     Recordings(#[from] recording::Broken),
@@ -152,7 +149,7 @@ pub async fn run(args: Args, mut config: Config) -> Result<ExitCode, Error> {
     let recordings = spawn_blocking(move || Recordings::open(&keeping)).await??;
     let here = SocketAddr::new(config.sip.host, 0);
     // Nobody comes in by HTTP: there are no keys.
-    let keys = KeyRing::load(kept.path(), &[])?;
+    let keys = KeyRing::none(kept.path());
     let app = spawn_blocking(move || App::new(config, ears, keys)).await??;
     app.keep(recordings);
     let listening = Listening { udp: vec![here], tcp: vec![here], tls: Vec::new() };

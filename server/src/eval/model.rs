@@ -80,7 +80,7 @@ impl Model {
         let usual = || Llm {
             name: Some("scripted".to_owned()),
             kind: bot::llm::Kind::Compatible,
-            base_url: None,
+            base_url: Some(format!("http://{}/v1", self.address)),
             api_key: None,
             model: "scripted".to_owned(),
             role: bot::llm::Role::Primary,
@@ -91,8 +91,7 @@ impl Model {
             config.llm.push(usual());
         }
         for model in &mut config.llm {
-            let own = Llm { name: Some(model.name().to_owned()), role: model.role, ..usual() };
-            *model = Llm { base_url: Some(format!("http://{}/v1", self.address)), ..own };
+            *model = Llm { name: Some(model.name().to_owned()), role: model.role, ..usual() };
         }
     }
 

@@ -26,6 +26,7 @@ use super::{
     prompter::Prompt,
     script::{Does, Line},
 };
+use crate::play::mix_down;
 
 /// What the caller's sound is made at.
 pub(super) const CALLER_HZ: u32 = 24_000;
@@ -141,12 +142,9 @@ fn recorded(path: &Path) -> Result<Vec<f32>, NoSound> {
     let file = File::open(path).map_err(|error| NoSound::Read { path: path.to_owned(), error })?;
     let undecodable = |error| NoSound::Decode { path: path.to_owned(), error };
     let mut decoder = Decoder::open(file).map_err(undecodable)?;
-    let (mut samples, mut resampler) = (Vec::new(), None);
+    let (mut samples, mut mixed, mut resampler) = (Vec::new(), Vec::new(), None);
     while let Some(block) = decoder.next_block().map_err(undecodable)? {
-        let share = 1.0 / block.channels.len().max(1) as f32;
-        let count = block.channels.first().map_or(0, Vec::len);
-        let mixed: Vec<f32> =
-            (0..count).map(|n| block.channels.iter().map(|channel| channel[n]).sum::<f32>() * share).collect();
+        mix_down(&block, &mut mixed);
         if resampler.is_none() {
             let made = Resampler::new(block.rate_hz, CALLER_HZ);
             resampler = Some(made.map_err(|error| NoSound::Rate { path: path.to_owned(), error })?);

@@ -19,13 +19,13 @@ use sip::{
         Body, CallEvent, CallId, Command, Ended, Endpoint, Failure, Input, Invite, OutOfDialog, Output, RequestId,
         TransactionId,
     },
-    message::{Headers, Message, Method, Request, Response},
+    message::{Message, Method, Request, Response},
     net::{Event, Net},
     transport::Source,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{resolve::Resolver, trunks};
+use super::{incoming::retry_after, resolve::Resolver, trunks};
 use crate::{clock::Clock, config::Trunk};
 
 /// Wishes that wait for the exchange. A call has a few in its whole life; when it is full, who wishes waits.
@@ -72,9 +72,6 @@ pub(crate) struct Incoming {
     /// The call of ours that it takes the place of.
     pub(crate) replaces: Option<CallId>,
 }
-
-/// In seconds, when too much waits.
-const RETRY_AFTER_S: &str = "5";
 
 /// A request outside of a call, to be answered by [`Exchange::tell`].
 pub(crate) struct Asked {
@@ -334,11 +331,8 @@ impl Desk {
             Output::Call { call, event } => self.happened(call, event),
             Output::Asked { transaction, request, source } => {
                 let asked = Asked { transaction, request, source };
-                self.to_asked.try_send(asked).is_err().then(|| {
-                    let mut headers = Headers::new();
-                    headers.push("Retry-After", RETRY_AFTER_S);
-                    Input::Respond { transaction, status: 503, headers, body: None }
-                })
+                let is_full = self.to_asked.try_send(asked).is_err();
+                is_full.then(|| Input::Respond { transaction, status: 503, headers: retry_after(5), body: None })
             }
             Output::Responded { id, result } => {
                 if let Some(reply) = self.answers.remove(&id) {
@@ -366,9 +360,7 @@ impl Desk {
             let (mpsc::error::TrySendError::Full(mut incoming) | mpsc::error::TrySendError::Closed(mut incoming)) =
                 refused;
             incoming.dialog.is_over = true;
-            let mut headers = Headers::new();
-            headers.push("Retry-After", RETRY_AFTER_S);
-            return Some(Input::Call { call, command: Command::Reject { status: 503, headers } });
+            return Some(Input::Call { call, command: Command::Reject { status: 503, headers: retry_after(5) } });
         }
         let is_last = matches!(event, CallEvent::Ended { .. });
         let mailbox = self.mailboxes.get(&call)?;

@@ -122,7 +122,7 @@ async fn whoever_speaks_over_an_agent_hears_it_fall_silent_and_it_remembers_what
     let begins_s = first_sound_s(&said, interrupts_s - 0.5).expect("she interrupts");
     let silent_s = silent_from_s(&heard, begins_s, 1.5).expect("it falls silent");
     println!("silent {:.0} ms after the first sound over it", (silent_s - begins_s) * 1_000.0);
-    // How soon is not yet measured by a bench; here it speaks when it is interrupted, and does not end its story.
+    // How soon is a bench's to say; here it speaks when it is interrupted, and does not end its story.
     assert!(silent_s > begins_s + 0.02, "it was silent before: {begins_s} {silent_s}");
     assert!(silent_s - begins_s < 2.5, "{begins_s} {silent_s}");
 

@@ -14,7 +14,7 @@ use tests::{
     clients, fixture,
     hook::Hook,
     listening::{ALIKE, Sound, UNLIKE, is_whole, likeness},
-    llm::Model,
+    llm::{Model, written},
     scripted::Local,
     server::{self as kit, Server, models_or_skip},
     spoken::{Spoken, whole_sentences},
@@ -175,7 +175,7 @@ async fn a_conversation_that_does_not_begin_with_settings_ends_with_an_error() {
         return;
     }
     let model = Model::with(json!([])).await;
-    let Some(local) = hearing(&model).await else { return };
+    let Some(local) = Local::asking(&model).await else { return };
     for first in [
         r#"{"type": "InjectUserMessage", "content": "Hello?"}"#,
         r#"{"type": "UpdatePrompt", "prompt": "You are somebody else."}"#,
@@ -196,7 +196,7 @@ async fn settings_that_cannot_be_kept_are_refused_by_what_is_wrong_with_them() {
         return;
     }
     let model = Model::with(json!([])).await;
-    let Some(local) = hearing(&model).await else { return };
+    let Some(local) = Local::asking(&model).await else { return };
     let unsayable = json!([{"name": "look_up_order", "endpoint": {"url": "https://shop.example/", "method": "trace"}}]);
     let inside = json!({
         "provider": {"type": "open_ai", "model": "own"},
@@ -283,7 +283,7 @@ async fn a_client_ends_its_turn_itself_in_the_middle_of_a_sentence_and_is_answer
     let (Some(_), Some(sentence)) = (voice(), recorded()) else { return };
     let answer = "I am afraid I did not understand that.";
     let model = Model::with(json!([{"say": answer}])).await;
-    let Some(local) = hearing(&model).await else { return };
+    let Some(local) = Local::asking(&model).await else { return };
     let mut client = Client::greeted(&local).await;
     client.tell(&json!({"type": "ForceEndTurn"})).await;
     client.until("that there is no turn", |came| came.count("Warning") == 1).await;
@@ -302,7 +302,7 @@ async fn a_client_ends_its_turn_itself_in_the_middle_of_a_sentence_and_is_answer
 async fn what_nobody_understands_is_warned_of_and_the_conversation_goes_on() {
     let Some(spoken) = voice() else { return };
     let model = Model::with(json!([])).await;
-    let Some(local) = hearing(&model).await else { return };
+    let Some(local) = Local::asking(&model).await else { return };
     let mut client = Client::greeted(&local).await;
     for text in ["nonsense", r#"{"type": "Sing"}"#, r#"{"content": "Hello?"}"#] {
         let before = client.came.count("Warning");
@@ -335,7 +335,7 @@ async fn whoever_speaks_over_a_long_answer_hears_it_end_and_is_told_what_was_hea
                  went.";
     let answer = "All right, let us talk about something else.";
     let model = Model::with(json!([{"when": "tell me a story", "say": story}, {"say": answer}])).await;
-    let Some(local) = hearing(&model).await else { return };
+    let Some(local) = Local::asking(&model).await else { return };
     let mut client = Client::greeted(&local).await;
     let from = client.came.heard.len();
     client.tell(&json!({"type": "InjectUserMessage", "content": "Tell me a story."})).await;
@@ -380,7 +380,7 @@ async fn an_agent_says_nothing_that_it_is_told_to_while_somebody_speaks() {
     let (Some(spoken), Some(sentence)) = (voice(), recorded()) else { return };
     let answer = "I am afraid I did not understand that.";
     let model = Model::with(json!([{"say": answer}])).await;
-    let Some(local) = hearing(&model).await else { return };
+    let Some(local) = Local::asking(&model).await else { return };
     let mut client = Client::greeted(&local).await;
     let from = client.came.heard.len();
     client.says.extend(fixture::wav_16k(Path::new(&sentence)));
@@ -545,12 +545,6 @@ fn settings() -> Value {
     })
 }
 
-/// A server in this process that hears whatever is said as words, and asks the model.
-async fn hearing(model: &Model) -> Option<Local> {
-    let config = Config::parse(Path::new("test.toml"), &model.config(), []).unwrap();
-    Local::start(config).await.map_err(|why| println!("{why}")).ok()
-}
-
 /// A voice that says what an agent says.
 fn voice() -> Option<Spoken> {
     Spoken::start(OUT_HZ).map_err(|why| println!("{why}")).ok()
@@ -592,12 +586,6 @@ fn assert_in_order(messages: &[Value], expected: &[Value]) {
     for wanted in expected {
         assert!(rest.any(|message| fits(message, wanted)), "{wanted} does not come in its place: {messages:#?}");
     }
-}
-
-/// What somebody of this role says in a question to the model.
-fn written<'a>(question: &'a Value, role: &str) -> Vec<&'a str> {
-    let messages = question["messages"].as_array().into_iter().flatten();
-    messages.filter(|message| message["role"] == role).filter_map(|message| message["content"].as_str()).collect()
 }
 
 fn is_loud(samples: &[f32]) -> bool {

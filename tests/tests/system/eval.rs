@@ -63,7 +63,6 @@ fn what_an_agent_does_wrong_is_a_miss_and_the_exit_says_so() {
         r#"
             title = "Wrong"
             language = "en"
-            hearing = "as written"
 
             [[model]]
             says = "We are closed."
@@ -76,7 +75,7 @@ fn what_an_agent_does_wrong_is_a_miss_and_the_exit_says_so() {
             hangs_up = true
         "#,
     );
-    let output = eval(&["--slack", "20"], std::slice::from_ref(&script));
+    let output = eval(&["--slack", "20", "--hearing", "as-written"], std::slice::from_ref(&script));
     let text = String::from_utf8_lossy(&output.stdout);
     println!("{text}");
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));

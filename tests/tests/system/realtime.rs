@@ -9,13 +9,12 @@ use std::{collections::VecDeque, path::Path, time::Duration};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use media::codec::g711::Law;
 use serde_json::{Value, json};
-use server::config::Config;
 use tests::{
     baresip::Sampled,
     client::{Socket, samples},
     clients, fixture,
     listening::{ALIKE, Sound, UNLIKE, is_whole, likeness},
-    llm::Model,
+    llm::{Model, written},
     scripted::Local,
     server::{self as kit, Server, models_or_skip},
     spoken::{Spoken, whole_sentences},
@@ -202,7 +201,7 @@ async fn whoever_speaks_over_an_answer_cancels_it_and_is_answered() {
     let (Some(spoken), Some(sentence)) = (voice(), recorded()) else { return };
     let answer = "All right, let us talk about something else.";
     let model = Model::with(json!([{"when": "tell me a story", "say": STORY}, {"say": answer}])).await;
-    let Some(local) = hearing(&model).await else { return };
+    let Some(local) = Local::asking(&model).await else { return };
     let mut client = Client::open(&local).await;
     let session = json!({"audio": {
         "input": {"format": {"type": "audio/pcmu"}, "turn_detection": {"type": "server_vad", "silence_duration_ms": 300}},
@@ -245,7 +244,7 @@ async fn what_nobody_understands_is_answered_by_an_error_and_the_session_lives()
         return;
     }
     let model = Model::with(json!([{"say": CLOSED}])).await;
-    let Some(local) = hearing(&model).await else { return };
+    let Some(local) = Local::asking(&model).await else { return };
     let mut client = Client::open(&local).await;
     for (message, param) in [
         (r#"{"type": "sing", "event_id": "e1"}"#, "type"),
@@ -397,12 +396,6 @@ fn url(local: &Local) -> String {
     format!("{}/v1/realtime?model=gpt-realtime", local.ws_url())
 }
 
-/// A server in this process that hears whatever is said as words, and asks the model.
-async fn hearing(model: &Model) -> Option<Local> {
-    let config = Config::parse(Path::new("test.toml"), &model.config(), []).unwrap();
-    Local::start(config).await.map_err(|why| println!("{why}")).ok()
-}
-
 /// A voice that says what an agent says.
 fn voice() -> Option<Spoken> {
     Spoken::start(HZ).map_err(|why| println!("{why}")).ok()
@@ -437,10 +430,4 @@ fn assert_in_order(events: &[Value], expected: &[Value]) {
     for wanted in expected {
         assert!(rest.any(|event| fits(event, wanted)), "{wanted} does not come in its place: {events:#?}");
     }
-}
-
-/// What somebody of this role says in a question to the model.
-fn written<'a>(question: &'a Value, role: &str) -> Vec<&'a str> {
-    let messages = question["messages"].as_array().into_iter().flatten();
-    messages.filter(|message| message["role"] == role).filter_map(|message| message["content"].as_str()).collect()
 }

@@ -95,7 +95,7 @@ async fn a_call_is_answered_on_its_track_cut_by_its_client_and_frees_everything(
     // Of a story that was cut before a word of it was heard the wish stays, and the next question stands behind it.
     let script = json!([{"when": "sundays", "say": CLOSED}, {"when": "tell me a story", "say": STORY}, {"say": HERE}]);
     let model = Model::with(script).await;
-    let Some(local) = hearing(&model).await else { return };
+    let Some(local) = Local::asking(&model).await else { return };
     let url = format!("{}/v1/realtime/calls?model=scripted", local.base_url());
     let mut caller = Caller::call(&url, Wants::ALL).await.unwrap();
     let created = caller.texts_until("session.created").await.pop().unwrap();
@@ -188,7 +188,7 @@ async fn all_that_a_client_sends_when_its_channel_opens_is_read() {
         return;
     }
     let model = Model::with(json!([{"say": CLOSED}])).await;
-    let Some(local) = hearing(&model).await else { return };
+    let Some(local) = Local::asking(&model).await else { return };
     let mut caller = Caller::call(&format!("{}/v1/realtime/calls", local.base_url()), Wants::ALL).await.unwrap();
     caller.texts_until("session.created").await;
     // A history of 60 messages at once, and instructions that are longer than one datagram.
@@ -309,12 +309,6 @@ fn offer(wants: Wants) -> String {
 #[expect(clippy::disallowed_methods, reason = "callers live in real time")]
 fn now() -> std::time::Instant {
     std::time::Instant::now()
-}
-
-/// A server in this process that hears whatever is said as words, and asks the model.
-async fn hearing(model: &Model) -> Option<Local> {
-    let config = Config::parse(Path::new("test.toml"), &model.config(), []).unwrap();
-    Local::start(config).await.map_err(|why| println!("{why}")).ok()
 }
 
 /// A voice that says what an agent says.

@@ -13,7 +13,7 @@ use server::{
 use tempfile::TempDir;
 use tests::{
     client::{Closed, events, of_type, until_told},
-    llm::Model,
+    llm::{Model, written},
     relay_host::RelayHost,
     scripted::Local,
 };
@@ -223,10 +223,4 @@ async fn room(local: &Local) -> String {
     let answer = reqwest::get(format!("{}/api/rooms", local.base_url())).await.unwrap();
     let rooms: Value = answer.json().await.unwrap();
     rooms["rooms"][0]["id"].as_str().unwrap_or_else(|| panic!("{rooms}")).to_owned()
-}
-
-/// What somebody of this role says in a question to the model.
-fn written<'a>(question: &'a Value, role: &str) -> Vec<&'a str> {
-    let messages = question["messages"].as_array().into_iter().flatten();
-    messages.filter(|message| message["role"] == role).filter_map(|message| message["content"].as_str()).collect()
 }

@@ -1,10 +1,10 @@
 //! What the answerer without a model says, in German and English. Values only.
 
-use jiff::civil::{Date, Time, Weekday};
+use jiff::civil::{Date, Time};
 use tts::voice::Language;
 
 use super::super::language::is_german;
-use crate::tools::BuiltIn;
+use crate::{tools::BuiltIn, understand::entity};
 
 pub(super) fn hello(language: Language) -> &'static str {
     if is_german(language) { "Hallo! Wie kann ich Ihnen helfen?" } else { "Hello! How can I help you?" }
@@ -75,21 +75,17 @@ pub(super) fn time(time: Time, language: Language) -> String {
     if is_german(language) {
         return if minute == 0 { format!("Es ist {hour} Uhr.") } else { format!("Es ist {hour} Uhr {minute}.") };
     }
-    let half = if hour < 12 { "AM" } else { "PM" };
-    let hour = if hour % 12 == 0 { 12 } else { hour % 12 };
-    format!("It is {hour}:{minute:02} {half}.")
+    format!("It is {}.", time.strftime("%-I:%M %p"))
 }
 
 pub(super) fn date(date: Date, today: Date, language: Language) -> String {
-    let at = usize::from(date.month().unsigned_abs()).saturating_sub(1).min(11);
-    let weekday = usize::from(date.weekday().since(Weekday::Monday).unsigned_abs()).min(6);
-    let (day, year) = (date.day(), date.year());
     if is_german(language) {
         let which = if date == today { "Heute" } else { "Das" };
-        return format!("{which} ist {}, der {day}. {} {year}.", GERMAN_DAYS[weekday], GERMAN_MONTHS[at]);
+        let (weekday, month) = entity::german(date);
+        return format!("{which} ist {weekday}, der {}. {month} {}.", date.day(), date.year());
     }
     let which = if date == today { "Today" } else { "That" };
-    format!("{which} is {}, {} {day}, {year}.", ENGLISH_DAYS[weekday], ENGLISH_MONTHS[at])
+    format!("{which} is {}.", date.strftime("%A, %B %-d, %Y"))
 }
 
 /// What it can do, as ends of "I can …".
@@ -214,17 +210,3 @@ fn list<T: AsRef<str>>(items: &[T], and: &str) -> String {
 
 /// A result is read out so far.
 const RESULT_CHARS_MAX: usize = 300;
-
-const GERMAN_DAYS: [&str; 7] = ["Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag", "Sonntag"];
-const ENGLISH_DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-
-#[rustfmt::skip]
-const GERMAN_MONTHS: [&str; 12] = [
-    "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November", "Dezember",
-];
-
-#[rustfmt::skip]
-const ENGLISH_MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
-];

@@ -457,8 +457,8 @@ fn a_voice_that_fails_or_is_silent_does_not_hold_the_call() {
     assert_eq!((world.agent.answered, world.agent.dropped), (0, 2));
 }
 
-#[test]
-fn what_lies_too_far_back_becomes_a_summary() {
+/// A call that went on until its beginning is being summed up.
+fn too_long() -> World {
     let mut world = World::greeted();
     let long = "Ich erzähle Ihnen eine lange Geschichte von einem Hund und einer Katze. ".repeat(8);
     while world.asked.last().is_none_or(|(_, request)| !request.system.starts_with("Sum up")) {
@@ -468,6 +468,12 @@ fn what_lies_too_far_back_becomes_a_summary() {
         world.hear_all();
         assert!(world.asked.len() < 60, "nothing was ever summed up");
     }
+    world
+}
+
+#[test]
+fn what_lies_too_far_back_becomes_a_summary() {
+    let mut world = too_long();
     world.answers("Es geht um Hund und Katze.");
     world.says("Und wie geht es weiter?");
     let (_, request) = world.asked.last().unwrap();
@@ -478,15 +484,7 @@ fn what_lies_too_far_back_becomes_a_summary() {
 
 #[test]
 fn another_past_is_not_shortened_by_a_summary_of_the_one_before() {
-    let mut world = World::greeted();
-    let long = "Ich erzähle Ihnen eine lange Geschichte von einem Hund und einer Katze. ".repeat(8);
-    while world.asked.last().is_none_or(|(_, request)| !request.system.starts_with("Sum up")) {
-        world.says(&long);
-        world.pass(2_000);
-        world.answers("Das ist ja eine schöne Geschichte.");
-        world.hear_all();
-        assert!(world.asked.len() < 60, "nothing was ever summed up");
-    }
+    let mut world = too_long();
     world.log.clear();
     world.tell(Input::Past(vec![Message::User("Etwas anderes.".to_owned())]));
     assert_eq!(world.log(), ["cancel"]);

@@ -50,6 +50,22 @@ fn among_several_people_it_answers_who_says_its_name_and_what_follows() {
 }
 
 #[test]
+fn whoever_speaks_over_a_long_answer_goes_on_with_it() {
+    let mut world = among(3);
+    world.says("Hallo Harmonie, wie spät ist es?");
+    world.answers("Es ist drei Uhr nachmittags und in London erst zwei.");
+    world.begins();
+    for words in 1..=6 {
+        world.pass(2_000);
+        world.hears_words(words);
+    }
+    world.log.clear();
+    world.says("Und in New York, bitte?");
+    world.pass(1_500);
+    assert!(is_asked(&mut world));
+}
+
+#[test]
 fn with_one_person_nobody_else_can_be_meant() {
     let mut world = among(1);
     world.says("Wie spät ist es eigentlich?");

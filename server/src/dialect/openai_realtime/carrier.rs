@@ -1,7 +1,7 @@
 //! How a session reaches its client: over a socket, or over the data channel of a peer whose sound has a track.
 //!
-//! Runs on the session's task. A client that takes nothing for 10 s is gone: of a socket its own limit says so, of a channel
-//! this does, behind the 64 texts that its peer keeps. Once it is gone, nothing is told to it any more.
+//! Runs on the session's task. A client that takes nothing is gone: of a socket its own limit says so, after 30 s; of a
+//! channel this does, after 10 s and behind the 64 texts that its peer keeps. Once it is gone, nothing is told to it any more.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,7 +1,7 @@
 //! Short-lived keys for pages and apps: each opens `/v1/realtime` for a few minutes, with the session that was bound to it.
 //!
 //! They are kept in memory and nowhere else: a server that starts again knows none of them. Of a key only its digest is
-//! kept, with whoever asked for it. Bounded; expired ones are forgotten when another is made. Told the time; a lock that is
+//! kept, with whoever asked for it. Bounded; expired ones are forgotten when there are too many. Told the time; a lock that is
 //! held for a look-up.
 
 use std::{

@@ -33,7 +33,7 @@ use crate::{
     agent::{self, Reins, Wish, With},
     app::App,
     call::{self, Words},
-    dialect::{deepgram::converse::gate::Gate, spoken},
+    dialect::{deepgram::converse::gate::Gate, openai_error::Refusal, spoken},
     encode::Encoder,
     error::ApiError,
     hearing::{Hearing, Item, Mix},
@@ -70,7 +70,7 @@ pub(super) async fn tell(story: &mut Story, client: &mut Carrier) {
 
 /// Tells the client that its session cannot begin, and which of its events asked for that.
 pub(super) async fn refuse(story: &mut Story, client: &mut Carrier, error: &ApiError, event_id: Option<&str>) {
-    let why = error.hint.as_ref().map_or_else(|| error.message.clone(), |hint| format!("{}: {hint}", error.message));
+    let why = Refusal::from(error).message;
     story.out.error("server_error", error.code, &why, None, event_id);
     tell(story, client).await;
 }
@@ -173,15 +173,13 @@ pub(super) struct Talk {
     encoder: Encoder,
     gate: Gate,
     story: Story,
-    /// The newest mark behind what was said that was heard.
-    finalized: u64,
 }
 
 impl Talk {
     pub(super) fn new(room: RoomHandle, entered: Entered, mut story: Story) -> Self {
         let Entered { hearing, events, reins, caller, encoder } = entered;
         story.begin(caller);
-        Self { room, hearing, events, reins, encoder, gate: Gate::default(), story, finalized: 0 }
+        Self { room, hearing, events, reins, encoder, gate: Gate::default(), story }
     }
 
     /// Until the client goes, the agent has done, or the server goes down.
@@ -287,13 +285,9 @@ impl Talk {
         }
     }
 
-    /// A mark may have been heard.
+    /// A mark may have been heard, also before the commit in front of it was told.
     fn on_mark(&mut self) {
-        let finalized = self.hearing.finalized();
-        if finalized > self.finalized {
-            self.finalized = finalized;
-            self.story.heard(finalized, Instant::now());
-        }
+        self.story.heard(self.hearing.finalized(), Instant::now());
     }
 
     fn obey(&mut self, order: Order) {
@@ -303,6 +297,7 @@ impl Talk {
             Order::Commit { event_id, sent: Sent::Bytes(bytes), mark } => {
                 let sent_ms = self.story.session.input_ms(bytes);
                 self.story.commit(event_id.as_deref(), sent_ms, mark);
+                self.on_mark();
             }
             Order::Commit { event_id, sent: Sent::Track(sent), mark } => {
                 self.story.commit(event_id.as_deref(), sent.as_millis() as u64, mark);

@@ -271,8 +271,9 @@ impl Talk {
                 },
             }
         };
+        let room = self.room.id();
         self.leave(writer, &end).await;
-        tracing::info!(?end, "a conversation of words is over");
+        tracing::info!(%room, ?end, "a conversation of words is over");
         end
     }
 

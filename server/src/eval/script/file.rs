@@ -1,6 +1,10 @@
 //! A script as it is written, and how it becomes a [`Script`]: each key is checked where its line is known. Pure.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use bot::{
     persona::language_of,
@@ -151,13 +155,13 @@ impl File {
             None => Expected::greeting(),
         };
         let tools = each(self.tool, scripted)?;
-        let mut names = BTreeMap::new();
+        let mut names = BTreeSet::new();
         for (at, scripted) in &tools {
-            if names.insert(scripted.tool.name.clone(), *at).is_some() {
+            if !names.insert(scripted.tool.name.clone()) {
                 return Err((*at, format!("there are two tools called {:?}", scripted.tool.name)));
             }
         }
-        let is_scripted = |name: &str| names.contains_key(name);
+        let is_scripted = |name: &str| names.contains(name);
         let model = each(self.model, rule)?;
         if self.line.is_empty() {
             return Err((0, "there is no [[line]]: the caller says nothing".to_owned()));

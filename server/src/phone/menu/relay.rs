@@ -45,7 +45,7 @@ use tts::{
 };
 
 use super::{
-    expecting, facts,
+    ENTRIES, expecting, facts,
     fetch::Desk,
     legs::press,
     speech,
@@ -64,9 +64,6 @@ use crate::{
 
 /// Time until a socket is open.
 const DIAL_WITHIN: Duration = Duration::from_secs(10);
-
-/// Entries of the room's log that are read at once.
-const ENTRIES: usize = 32;
 
 /// How often it is looked whether the application still reads and answers.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -52,7 +52,7 @@ pub(super) struct Conversation {
     pub(super) persona: Persona,
     pub(super) listening: Listening,
     pub(super) thinking: Thinking,
-    /// The model that the client brought along, while it thinks.
+    /// The model that the client brought along last; it stays known for as long as the conversation.
     pub(super) brought: Option<Brought>,
     /// Functions that this server carries out.
     pub(super) served: Served,
@@ -283,11 +283,8 @@ impl Conversation {
         let content: String = outcome.content.chars().take(CONTENT_CHARS_MAX).collect();
         let told = Told::FunctionCallResponse { id: id.clone(), name: name.clone(), content: content.clone() };
         self.out.tell(told, client).await;
-        if self.story.keeps_history() {
-            let response = content.clone();
-            let called = Called { id: id.clone(), name, client_side: false, arguments, response };
-            self.out.tell(Told::History(History::Called { function_calls: vec![called] }), client).await;
-        }
+        let called = Called { id: id.clone(), name, client_side: false, arguments, response: content.clone() };
+        self.keep(called, client).await;
         let outcome = Outcome { content, ..outcome };
         self.reins.tell(Input::ToolDone { call: id, outcome }).await;
     }
@@ -300,12 +297,16 @@ impl Conversation {
             return client.tell(&warning("UNKNOWN_FUNCTION_CALL", why)).await;
         };
         let content: String = content.chars().take(CONTENT_CHARS_MAX).collect();
+        let called = Called { id: id.clone(), name, client_side: true, arguments, response: content.clone() };
+        self.keep(called, client).await;
+        self.reins.tell(Input::ToolDone { call: id, outcome: Outcome::done(content) }).await;
+    }
+
+    /// Keeps what came of a function for a client that keeps the conversation.
+    async fn keep(&mut self, called: Called, client: &mut Client) {
         if self.story.keeps_history() {
-            let response = content.clone();
-            let called = Called { id: id.clone(), name, client_side: true, arguments, response };
             self.out.tell(Told::History(History::Called { function_calls: vec![called] }), client).await;
         }
-        self.reins.tell(Input::ToolDone { call: id, outcome: Outcome::done(content) }).await;
     }
 }
 
