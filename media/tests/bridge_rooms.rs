@@ -235,6 +235,41 @@ async fn an_echo_hears_itself_and_the_others_do_not_hear_it_twice() {
 }
 
 #[tokio::test]
+async fn who_is_heard_by_one_alone_is_heard_by_nobody_else_and_captured_nowhere_until_everybody_may_hear_again() {
+    let mut room = Room::new(48_000);
+    let (host, guest) = (room.talker(8_000, 440.0).await, room.talker(16_000, 1_000.0).await);
+    let coach = room
+        .talker_who(16_000, 1_700.0, |plan| {
+            plan.may_be_captured = true;
+            plan.heard_by = Some(guest.id());
+        })
+        .await;
+    let mut everybody = room.bridge.capture(Captured::Everybody).await.unwrap();
+    let pass = |room: &mut Room, everybody: &mut CaptureReader| {
+        room.hand.pass(SETTLED);
+        let _fading = (host.take(), guest.take(), coach.take(), record(everybody));
+        room.hand.pass(SETTLED);
+        let level = |heard: &[f32], rate_hz| tone_dbfs(heard, 1_700.0, rate_hz);
+        let others = tone_dbfs(&coach.take(), 440.0, 16_000);
+        assert!((others - VOICE_DBFS).abs() < 0.5, "it hears the others all the same: {others} dBFS");
+        [level(&host.take(), 8_000), level(&guest.take(), 16_000), level(&record(everybody), 48_000)]
+    };
+    let is_heard = |level: f32| (level - VOICE_DBFS).abs() < 0.5;
+    let [to_host, to_guest, captured] = pass(&mut room, &mut everybody);
+    assert!(to_host < -60.0 && is_heard(to_guest) && captured < -60.0, "{to_host} {to_guest} {captured}");
+    coach.heard_by(Some(host.id()));
+    let [to_host, to_guest, captured] = pass(&mut room, &mut everybody);
+    assert!(is_heard(to_host) && to_guest < -60.0 && captured < -60.0, "{to_host} {to_guest} {captured}");
+    // Whom it is for has never been there.
+    coach.heard_by(Some(LegId(1_000)));
+    let [to_host, to_guest, captured] = pass(&mut room, &mut everybody);
+    assert!(to_host < -60.0 && to_guest < -60.0 && captured < -60.0, "{to_host} {to_guest} {captured}");
+    coach.heard_by(None);
+    let [to_host, to_guest, captured] = pass(&mut room, &mut everybody);
+    assert!(is_heard(to_host) && is_heard(to_guest) && is_heard(captured), "{to_host} {to_guest} {captured}");
+}
+
+#[tokio::test]
 async fn a_panicking_source_is_told_to_its_leg_and_the_room_lives() {
     let mut room = Room::new(16_000);
     let (_good, listener) = (room.talker(16_000, 440.0).await, room.listener(16_000).await);

@@ -5,6 +5,7 @@
 
 use std::{
     fs::File,
+    io::{self, Read},
     path::Path,
     time::{Duration, Instant, SystemTime},
 };
@@ -97,6 +98,58 @@ async fn no_record_makes_a_replay_panic_or_hang() {
     assert!(refused > 50, "{refused} of 150");
 }
 
+/// How long the longest call is here.
+const LONG_S: u64 = 300;
+
+/// Packets that may wait for the journal's thread before the call goes on: more than a block that is not written yet holds,
+/// and with what is said until the next look less than its tape holds.
+const WAITING: usize = 500;
+
+#[tokio::test]
+async fn a_telephone_call_of_five_minutes_is_run_again_to_the_same_samples() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let folder = folder.path().join("r1");
+    let began = some_instant();
+    let (switchboard, mut hand) = Switchboard::by_hand(began);
+    let epoch = Epoch { instant: began, wall: SystemTime::UNIX_EPOCH };
+    let bridge = switchboard.bridge(RoomId(1), epoch, 8_000);
+    let journal = Journal::create(&folder, began).unwrap();
+    bridge.record_inputs(journal.clone());
+    let mut written = Written::open(&folder);
+    let mut ends = [8, 0].map(|payload_type| {
+        let codec = if payload_type == 8 { Codec::Pcma } else { Codec::Pcmu };
+        Far::new(codec, payload_type, began)
+    });
+    let mut legs = Vec::new();
+    for end in &mut ends {
+        let plan = Plan { ears: false, suppress_noise: false, ..end.plan() };
+        legs.push(bridge.join(plan).await.unwrap());
+    }
+    let (mut seed, mut said) = (7_u32, 0);
+    for tick in 0..LONG_S * 100 {
+        // Held now and then, as callers are.
+        if tick % 6_000 == 3_000 {
+            legs[0].mute(tick % 12_000 == 3_000);
+        }
+        let now = hand.now();
+        for end in &mut ends {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            said += usize::from(end.say(now, tick, seed));
+        }
+        hand.tick();
+        if tick % 2_000 == 1_999 {
+            written.until(said);
+        }
+    }
+    drop(legs);
+    hand.pass(Duration::from_millis(30));
+    assert!(journal.is_complete(), "the journal has all of it");
+    drop((bridge, switchboard, hand, journal));
+    let replayed = run(&records(&folder)).unwrap();
+    assert!(replayed.ticks >= LONG_S * 100 - 10, "{replayed:?}");
+    assert!(replayed.packets > LONG_S * 60 && replayed.compared > LONG_S * 100, "{replayed:?}");
+}
+
 /// Three seconds: an Opus leg with loss, a G.711 leg, and a file that is played; a mute, a capture, leaving.
 async fn record(folder: &Path) {
     let began = some_instant();
@@ -183,9 +236,10 @@ impl Far {
         self.plan.take().unwrap()
     }
 
-    fn say(&mut self, now: Instant, tick: u64, chance: u32) {
+    /// Whether a packet arrived.
+    fn say(&mut self, now: Instant, tick: u64, chance: u32) -> bool {
         if !tick.is_multiple_of(2) {
-            return;
+            return false;
         }
         let samples = self.codec.sample_hz() as usize / 50;
         let sound: Vec<f32> = (0..samples)
@@ -199,7 +253,7 @@ impl Far {
         let (seq, time) = (self.said as u16, (self.said as u32) * (self.codec.clock().ticks_hz / 50));
         self.said += 1;
         if chance >> 30 == 0 {
-            return;
+            return false;
         }
         let mut datagram = vec![0x80, self.payload_type];
         datagram.extend(seq.to_be_bytes());
@@ -208,7 +262,45 @@ impl Far {
         datagram.extend(&payload[..length]);
         let late = Duration::from_micros(u64::from(chance % 15_000));
         let came = (now + late).checked_sub(Duration::from_millis(20)).filter(|came| *came > self.began).unwrap_or(now);
-        let _ = self.near.push(came, &datagram);
+        self.near.push(came, &datagram).is_ok()
+    }
+}
+
+/// What of a call is in its journal's file already: a call on virtual time is faster than the journal's thread, which would
+/// have to drop what it has no time for.
+struct Written {
+    reader: Reader<Following>,
+    packets: usize,
+}
+
+impl Written {
+    fn open(folder: &Path) -> Self {
+        let file = File::open(folder.join(FILE_NAME)).unwrap();
+        Self { reader: Reader::open(Following(file)).unwrap(), packets: 0 }
+    }
+
+    /// Waits until so many packets are in it, but for [`WAITING`].
+    fn until(&mut self, packets: usize) {
+        while self.packets + WAITING < packets {
+            let Some(record) = self.reader.record().unwrap() else { return };
+            self.packets += usize::from(record.kind == Kind::Packet);
+        }
+    }
+}
+
+/// A file that is still being written: its end is waited for, though not for ever.
+struct Following(File);
+
+impl Read for Following {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        for _ in 0..4_000 {
+            let count = self.0.read(buffer)?;
+            if count > 0 {
+                return Ok(count);
+            }
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        Ok(0)
     }
 }
 

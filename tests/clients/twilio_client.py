@@ -115,6 +115,23 @@ def drive():
     return report
 
 
+def confer():
+    """Announces something to a conference, lets one of it coach another, and holds them.
+
+    Given: conference, call, coached, announce and hold.
+    """
+    conference = client().conferences(GIVEN["conference"])
+    announced = conference.update(announce_url=GIVEN["announce"])
+    coach = conference.participants(GIVEN["call"])
+    coaching = coach.update(coaching=True, call_sid_to_coach=GIVEN["coached"])
+    held = coach.update(coaching=False, hold=True, hold_url=GIVEN["hold"])
+    return {
+        "status": announced.status,
+        "coaching": [coaching.coaching, coaching.call_sid_to_coach],
+        "held": [held.hold, held.coaching, held.call_sid_to_coach],
+    }
+
+
 def pages():
     """Every call, two on a page, as the SDK walks through them."""
     return [call.sid for call in client().calls.list(page_size=2)]

@@ -212,6 +212,8 @@ pub enum ConferenceEvent {
     Started,
     /// The caller is alone again, or put on hold.
     Waiting,
+    /// The caller was put on hold, and is to hear this meanwhile.
+    Held(Endpoint),
     /// The caller is out of it: it ended, was full, or they were taken out.
     Left,
 }

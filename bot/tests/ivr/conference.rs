@@ -1,6 +1,9 @@
 //! `Dial` to a conference.
 
-use bot::ivr::input::ConferenceEvent;
+use bot::ivr::{
+    input::ConferenceEvent,
+    webhook::{Endpoint, Method},
+};
 
 use crate::kit::call;
 
@@ -20,6 +23,17 @@ fn who_waits_for_a_conference_hears_what_plays_until_it_begins() {
     call.conference(ConferenceEvent::Waiting).expect(&["POST /wait", "play /music.mp3"]);
     call.wait_s(60).conference(ConferenceEvent::Left);
     call.expect(&["stop sound", "POST /after DialCallStatus=answered DialCallDuration=60"]);
+}
+
+#[test]
+fn who_is_held_hears_what_was_named_for_it_and_what_the_document_named_afterwards() {
+    let mut call = call(ROOM).page("/wait", "<Play>music.mp3</Play>").page("/hold", "<Play>/hold.mp3</Play>").begin();
+    call.forget().conference(joined(false)).expect(&[]);
+    let url = url::Url::parse("https://app.test/hold").unwrap();
+    let hold = ConferenceEvent::Held(Endpoint { url, method: Method::Get });
+    call.conference(hold).expect(&["GET /hold", "play /hold.mp3"]);
+    call.conference(ConferenceEvent::Waiting).expect(&["stop sound", "POST /wait", "play /music.mp3"]);
+    call.conference(ConferenceEvent::Started).expect(&["stop sound"]);
 }
 
 #[test]

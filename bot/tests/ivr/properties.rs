@@ -146,6 +146,7 @@ fn step() -> impl Strategy<Value = Step> {
         ConferenceEvent::Joined { sid: "CF1".into(), is_waiting: false },
         ConferenceEvent::Started,
         ConferenceEvent::Waiting,
+        ConferenceEvent::Held(endpoint("hold")),
         ConferenceEvent::Left,
     ]);
     let queue = prop::sample::select(vec![

@@ -48,6 +48,8 @@ pub struct Plan {
     pub is_muted: bool,
     /// Whether captures may hold its voice from the start.
     pub may_be_captured: bool,
+    /// Who alone hears its voice, see [`LegControl::heard_by`]; everybody else where nobody is named.
+    pub heard_by: Option<LegId>,
 }
 
 /// A part of a leg.
@@ -184,6 +186,12 @@ impl LegControl {
     /// Whether captures may hold its voice: before it is allowed they hold silence in its place.
     pub fn allow_capture(&self, is_allowed: bool) {
         self.turn(Knob::MayBeCaptured(is_allowed));
+    }
+
+    /// Who alone hears its voice from now on: one leg, beside all that it hears anyway, and no capture; nobody where that
+    /// leg is not there. `None` for everybody else, as most are heard. Its ears hear it always.
+    pub fn heard_by(&self, listener: Option<LegId>) {
+        self.turn(Knob::HeardBy(listener));
     }
 
     /// Switches noise suppression on or off, where the plan asked for it.

@@ -70,6 +70,8 @@ struct Placed {
     is_muted: bool,
     gain_db: f32,
     may_be_captured: bool,
+    /// Who alone hears it.
+    heard_by: Option<LegId>,
     suppresses_noise: bool,
     events: mpsc::Sender<LegEvent>,
     levels: watch::Sender<Level>,
@@ -78,6 +80,11 @@ struct Placed {
 impl Placed {
     fn heard_db(&self) -> f32 {
         if self.is_muted { f32::NEG_INFINITY } else { self.gain_db }
+    }
+
+    /// What is for one alone is not kept for others.
+    fn is_captured(&self) -> bool {
+        self.may_be_captured && self.heard_by.is_none()
     }
 }
 
@@ -95,6 +102,7 @@ pub(super) enum Knob {
     Muted(bool),
     GainDb(f32),
     MayBeCaptured(bool),
+    HeardBy(Option<LegId>),
     SuppressNoise(bool),
 }
 
@@ -156,6 +164,7 @@ impl Sound {
             is_muted: plan.is_muted,
             gain_db: 0.0,
             may_be_captured: plan.may_be_captured,
+            heard_by: plan.heard_by,
             suppresses_noise: plan.suppress_noise,
             events: told,
             levels: metered,
@@ -273,6 +282,11 @@ impl Sound {
                 leg.may_be_captured = is_allowed;
                 Dial::Consent
             }
+            Knob::HeardBy(listener) => {
+                self.is_changed |= leg.heard_by != listener;
+                leg.heard_by = listener;
+                Dial::Consent
+            }
             Knob::SuppressNoise(is_on) => {
                 leg.suppresses_noise = is_on;
                 Dial::Suppression
@@ -336,7 +350,7 @@ impl Sound {
         let voice = leg.voice.as_ref()?;
         Some(match dial {
             Dial::Volume => (voice.gain, Control::Gain(leg.heard_db())),
-            Dial::Consent => (voice.gate()?, Control::Gain(wiring::gate_db(leg.may_be_captured))),
+            Dial::Consent => (voice.gate()?, Control::Gain(wiring::gate_db(leg.is_captured()))),
             Dial::Suppression => (voice.denoise?, Control::Suppress(leg.suppresses_noise)),
         })
     }
@@ -356,10 +370,11 @@ impl Sound {
             .iter_mut()
             .map(|(&id, leg)| Wired {
                 id,
+                may_be_captured: leg.is_captured(),
                 voice: leg.voice.as_mut(),
                 ear: leg.ear.as_ref(),
                 hears_itself: leg.hears_itself,
-                may_be_captured: leg.may_be_captured,
+                heard_by: leg.heard_by,
                 input: None,
             })
             .collect();

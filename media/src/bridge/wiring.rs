@@ -316,6 +316,8 @@ pub(super) struct Wired<'a> {
     pub(super) ear: Option<&'a Ear>,
     pub(super) hears_itself: bool,
     pub(super) may_be_captured: bool,
+    /// Who alone hears it.
+    pub(super) heard_by: Option<LegId>,
     /// Its input of the mixer, while it has one.
     pub(super) input: Option<usize>,
 }
@@ -338,7 +340,8 @@ impl Middle {
         captures: &BTreeMap<LegId, Vec<NodeId>>,
     ) {
         rack.remove(self.mixer.take().into_iter().chain(self.sums.drain(..)));
-        self.mixer = mix(rack, legs);
+        let (mixer, whispered) = mix(rack, legs);
+        self.mixer = mixer;
         for leg in legs.iter_mut() {
             let Some(voice) = &mut leg.voice else { continue };
             let captures = captures.get(&leg.id).map(Vec::as_slice).unwrap_or_default();
@@ -351,28 +354,37 @@ impl Middle {
                 rack.connect(voice, capture.port(0));
             }
         }
-        self.sums = sums.iter().map(|(without, captures)| sum(rack, legs, *without, captures)).collect();
+        let summed = sums.iter().map(|(without, captures)| sum(rack, legs, *without, captures));
+        self.sums = whispered.into_iter().chain(summed).collect();
     }
 }
 
-/// The mixer of the voices that anybody hears; none without ears.
-fn mix(rack: &mut Rack, legs: &mut [Wired<'_>]) -> Option<NodeId> {
-    let ears = legs.iter().filter(|leg| leg.ear.is_some()).count();
-    let mut voices = Vec::new();
+/// The mixer of the voices that anybody hears, none without ears; and what adds those to it, at one ear, that only that one
+/// hears.
+fn mix(rack: &mut Rack, legs: &mut [Wired<'_>]) -> (Option<NodeId>, Vec<NodeId>) {
+    let ears: Vec<_> = legs.iter().filter(|leg| leg.ear.is_some()).map(|leg| leg.id).collect();
+    let (mut voices, mut whispers) = (Vec::new(), Vec::new());
     for leg in legs.iter_mut() {
-        let hears_itself = leg.ear.is_some() && leg.hears_itself;
-        let others = ears - usize::from(leg.ear.is_some());
+        let is_heard = match leg.heard_by {
+            Some(listener) => listener != leg.id && ears.contains(&listener),
+            None => ears.iter().any(|ear| *ear != leg.id || leg.hears_itself),
+        };
         let Some(voice) = &mut leg.voice else { continue };
-        voice.be_heard(rack, others > 0 || hears_itself);
-        if let Some(port) = voice.at_room_rate() {
-            leg.input = Some(voices.len());
-            voices.push(port);
+        voice.be_heard(rack, is_heard);
+        let Some(port) = voice.at_room_rate() else { continue };
+        match leg.heard_by {
+            Some(listener) => whispers.push((listener, port)),
+            None => {
+                leg.input = Some(voices.len());
+                voices.push(port);
+            }
         }
     }
-    if ears == 0 {
-        return None;
+    if ears.is_empty() {
+        return (None, Vec::new());
     }
     let everybody = voices.len();
+    let mut whispered = Vec::new();
     let mixer = rack.add(Mixer::new(mono(rack.room_hz), voices.len()));
     for (index, voice) in voices.into_iter().enumerate() {
         rack.connect(voice, mixer.port(index));
@@ -380,9 +392,20 @@ fn mix(rack: &mut Rack, legs: &mut [Wired<'_>]) -> Option<NodeId> {
     for leg in legs.iter() {
         let Some(ear) = leg.ear else { continue };
         let without_itself = leg.input.filter(|_| !leg.hears_itself);
-        rack.connect(mixer.port(without_itself.unwrap_or(everybody)), ear.port());
+        let others = mixer.port(without_itself.unwrap_or(everybody));
+        let own: Vec<_> = whispers.iter().filter(|(listener, _)| *listener == leg.id).map(|(_, port)| *port).collect();
+        if own.is_empty() {
+            rack.connect(others, ear.port());
+            continue;
+        }
+        let sum = rack.add(Sum::new(mono(rack.room_hz), own.len() + 1));
+        for (index, voice) in own.into_iter().chain([others]).enumerate() {
+            rack.connect(voice, sum.port(index));
+        }
+        rack.connect(sum.port(0), ear.port());
+        whispered.push(sum);
     }
-    Some(mixer)
+    (Some(mixer), whispered)
 }
 
 /// The sum of the voices that may be captured, without those of one leg.

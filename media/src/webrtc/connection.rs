@@ -51,7 +51,7 @@ use super::{
     reports::LetThrough,
 };
 
-/// The longest text that a caller may send at once: a command has a hundred bytes, what describes an agent and its
+/// The longest text that goes over a data channel at once, either way: a command has a hundred bytes, what describes an agent and its
 /// functions some ten thousand.
 pub(super) const TEXT_BYTES_MAX: u32 = 128 * 1024;
 

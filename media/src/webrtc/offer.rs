@@ -9,6 +9,8 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
+use super::connection::TEXT_BYTES_MAX;
+
 /// A browser's offer of one audio track and a data channel is 3 to 6 kB; with video from OBS about 12 kB.
 const BYTES_MAX: usize = 64 * 1024;
 
@@ -30,6 +32,8 @@ pub struct Offer {
     pub audio: Audio,
     /// Whether a data channel is offered.
     pub has_channel: bool,
+    /// The longest text that it carries to the caller, in bytes.
+    pub text_bytes_max: usize,
     /// The name of the caller's ICE session; a fragment of another one asks for a restart.
     pub ufrag: String,
     /// Candidates in the clean text.
@@ -129,11 +133,23 @@ impl Offer {
             return Err(OfferError::TooMany("one audio track"));
         }
         let audio = speech.audio(session)?;
-        let has_channel = media.iter().any(|section| section.kind() == "application" && !section.is_rejected());
+        let channel = media.iter().find(|section| section.kind() == "application" && !section.is_rejected());
+        let has_channel = channel.is_some();
+        let text_bytes_max = text_bytes_max(channel.and_then(|channel| channel.value("max-message-size")));
         let (sdp, candidates) = clean(&sections, audio.opus);
-        Ok(Self { sdp, audio, has_channel, ufrag, candidates })
+        Ok(Self { sdp, audio, has_channel, text_bytes_max, ufrag, candidates })
     }
 }
+
+/// What a channel carries whose `a=max-message-size` is this (RFC 8841 section 6): without one it is 64 KiB, with 0 as much
+/// as anybody likes, and in no case more than we send.
+fn text_bytes_max(said: Option<&str>) -> usize {
+    let said = said.and_then(|said| said.trim().parse().ok()).unwrap_or(TEXT_BYTES_USUAL);
+    (if said == 0 { TEXT_BYTES_MAX } else { said.min(TEXT_BYTES_MAX) }) as usize
+}
+
+/// What a data channel carries where nothing is said.
+const TEXT_BYTES_USUAL: u32 = 64 * 1024;
 
 /// The session's lines or those of one media section.
 struct Section<'a> {
@@ -307,12 +323,26 @@ pub(super) mod tests {
         a=setup:actpass\r\na=mid:1\r\na=sctp-port:5000\r\na=max-message-size:262144\r\n";
 
     #[test]
+    fn a_channel_carries_what_its_offer_says_and_no_more_than_we_send() {
+        for (said, bytes) in [
+            (None, 65_536),
+            (Some("1200"), 1_200),
+            (Some("262144"), 131_072),
+            (Some("0"), 131_072),
+            (Some("a lot"), 65_536),
+            (Some("99999999999"), 65_536),
+        ] {
+            assert_eq!(text_bytes_max(said), bytes, "{said:?}");
+        }
+    }
+
+    #[test]
     fn a_browsers_offer_is_read_and_loses_what_is_of_no_use() {
         let offer = Offer::read(BROWSER.as_bytes()).unwrap();
         assert_eq!((offer.audio.opus, offer.audio.telephone_event), (111, Some(110)));
         assert_eq!((offer.audio.direction, offer.has_channel), (Direction::SendRecv, true));
         assert!(offer.audio.wants_fec);
-        assert_eq!(offer.candidates, 1);
+        assert_eq!((offer.candidates, offer.text_bytes_max), (1, TEXT_BYTES_MAX as usize));
         assert!(!offer.sdp.contains(".local") && !offer.sdp.contains("tcptype"));
         assert_eq!(Offer::read(offer.sdp.as_bytes()).unwrap(), offer, "clean text stays as it is");
     }

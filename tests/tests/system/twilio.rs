@@ -505,6 +505,50 @@ async fn somebody_is_called_into_a_conference_muted_and_sent_out() {
     let list = rest_until(&local, &people, |list| list["participants"].as_array().is_some_and(|all| all.len() == 2));
     assert!(list.await["participants"].as_array().unwrap().iter().all(|one| one["status"] == "connected"));
     let ada = format!("Conferences/{conference}/Participants/ada.json");
+    // Everybody in its room hears what is announced, and one of them alone what is for them: once their call is there.
+    let mut asked = Hook::start("<Response><Pause length=\"1\"/></Response>").await;
+    let news = asked.url("/news");
+    assert_eq!(rest(&local, "POST", &shown, &[("AnnounceUrl", news.as_str())]).await.0, 200);
+    let announced = asked.next().await;
+    assert_eq!((announced.path.as_str(), announced.param("ConferenceSid")), ("/news", conference.as_str()));
+    let own = asked.url("/own");
+    let announcing = async {
+        let mut looks = interval(Duration::from_millis(50));
+        loop {
+            looks.tick().await;
+            if rest(&local, "POST", &ada, &[("AnnounceUrl", own.as_str())]).await.0 == 200 {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), announcing).await.expect("ada comes into the room");
+    let announced = asked.next().await;
+    assert_eq!((announced.path.as_str(), announced.param("CallSid")), ("/own", calls[0].as_str()));
+    let (_, coaching) =
+        rest(&local, "POST", &ada, &[("Coaching", "true"), ("CallSidToCoach", calls[1].as_str())]).await;
+    assert_eq!((&coaching["coaching"], &coaching["call_sid_to_coach"]), (&json!(true), &json!(calls[1])));
+    let (_, alone) = rest(&local, "POST", &ada, &[("Coaching", "false")]).await;
+    assert_eq!((&alone["coaching"], &alone["call_sid_to_coach"]), (&json!(false), &json!(null)));
+    let (sdk, hold) = (asked.url("/sdk"), asked.url("/hold"));
+    let given = json!({
+        "conference": conference, "call": calls[0], "coached": calls[1], "announce": sdk, "hold": hold,
+    });
+    let (base, given) = (local.base_url(), given.to_string());
+    let arguments = move || clients::python("twilio_client.py", &[&base, ACCOUNT, TOKEN, "confer", &given]);
+    let mut expected = vec!["/hold"];
+    if let Some(report) = tokio::task::spawn_blocking(arguments).await.unwrap() {
+        expected.push("/sdk");
+        assert_eq!((&report["status"], &report["coaching"]), (&json!("in-progress"), &json!([true, calls[1]])));
+        assert_eq!(report["held"], json!([true, false, null]));
+    } else {
+        let (_, held) = rest(&local, "POST", &ada, &[("Hold", "true"), ("HoldUrl", hold.as_str())]).await;
+        assert_eq!(held["hold"], json!(true));
+    }
+    // What is heard on hold is asked for again and again.
+    while !expected.is_empty() {
+        let path = asked.next().await.path;
+        expected.retain(|wanted| *wanted != path);
+    }
     let (_, muted) = rest(&local, "POST", &ada, &[("Muted", "true")]).await;
     assert_eq!((&muted["muted"], &muted["call_sid"]), (&json!(true), &json!(calls[0])));
     assert_eq!(rest(&local, "DELETE", &ada, &[]).await.0, 204);

@@ -11,7 +11,7 @@ use crate::ivr::{
     effect::Effect,
     input::ConferenceEvent,
     key::Key,
-    twiml::{ConferenceRoom, Dial, Link},
+    twiml::{ConferenceRoom, Dial, Link, Reference},
 };
 
 /// A caller in a conference.
@@ -53,6 +53,9 @@ impl Conferring {
                 if is_waiting { Then::Wait(self.wait.clone()) } else { Then::Stay }
             }
             ConferenceEvent::Waiting => Then::Wait(self.wait.clone()),
+            ConferenceEvent::Held(music) => {
+                Then::Wait(Some(Link { to: Reference(music.url.to_string()), method: music.method }))
+            }
             ConferenceEvent::Started => Then::Unwait,
             ConferenceEvent::Left => self.over(now),
         }

@@ -6,8 +6,9 @@
 //! somebody's place is a slot with one value: however often it changes, a menu that is slow is told the last.
 //! Conferences are as many as there are rooms for; those that are over are kept as values, [`KEPT`] of them, in memory.
 //!
-//! Not built: `coach`. Nobody can be heard by one other alone, so who asks for that listens, muted.
+//! Who coaches is heard by the one they coach and by nobody else: in no recording either, but in the room's words.
 
+mod announce;
 mod callback;
 mod live;
 mod meeting;
@@ -30,7 +31,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) use self::meeting::Change;
 use self::{
-    live::{Conference, Person, Place},
+    live::{Conference, Person, Place, Whereabouts, Whisper},
     meeting::{Presence, Why},
 };
 use crate::{
@@ -113,6 +114,8 @@ pub(crate) struct ParticipantView {
     pub(crate) end_on_exit: bool,
     /// Whether they wait, for company or for its beginning.
     pub(crate) is_waiting: bool,
+    /// Whom they coach: nobody else hears them.
+    pub(crate) coaches: Option<Sid>,
     /// When they came.
     pub(crate) joined: SystemTime,
 }
@@ -121,6 +124,29 @@ pub(crate) struct ParticipantView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no such conference, or that call takes no part in it")]
 pub(crate) struct Missing;
+
+/// What else is to change about somebody; `None` leaves it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Wanted {
+    /// What they hear while they are held, this time.
+    pub(crate) music: Option<Endpoint>,
+    /// Whom they coach, if anybody.
+    pub(crate) coaches: Option<Option<Sid>>,
+}
+
+/// Why an announcement does not begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotAnnounced {
+    /// There is no such conference that is on, or that call takes no part in it.
+    #[error(transparent)]
+    Missing(#[from] Missing),
+    /// Whoever was to hear it is not in the room now.
+    #[error("they wait, or are on hold, and would not hear it")]
+    NotHere,
+    /// There are as many as there may be.
+    #[error("too many announcements are being made to this conference")]
+    Busy,
+}
 
 /// Lets a caller take part in a conference; the menu is told where they are to be.
 pub(super) fn attend(
@@ -152,14 +178,17 @@ impl Conferences {
         notifier: Notifier,
     ) -> Attending {
         let (name, phone) = (wish.room.name.clone(), who.phone.clone());
-        let (presence, places) = watch::channel(Presence::Waiting);
+        let (whereabouts, places) = watch::channel(Whereabouts { presence: Presence::Waiting, music: None });
+        let coaches = wish.room.coach.as_ref().and_then(|coached| coached.parse().ok());
         let person = Person {
             call: who.call,
             phone: who.phone,
             label: wish.room.label.clone(),
             joined: app.clock().wall(),
-            presence,
+            whereabouts,
             participant: None,
+            music: None,
+            coaches,
         };
         let place = self.join(app, recorded, person, wish, notifier);
         let gone = CancellationToken::new();
@@ -259,17 +288,35 @@ impl Conferences {
         sid_or_name: &str,
         call: &Sid,
         change: Change,
+        wanted: Wanted,
     ) -> Result<ParticipantView, Missing> {
-        let (view, phone) = self.within(sid_or_name, |conference| {
+        let has_no_pupil = wanted.coaches == Some(None);
+        let (view, phone, whispers) = self.within(sid_or_name, |conference| {
             let id = conference.id_of(call)?;
-            conference.act(|meeting| meeting.change(id, change));
-            Some((conference.participant(id)?, conference.phone(id)))
+            conference.change(id, change, wanted);
+            Some((conference.participant(id)?, conference.phone(id), conference.whispers()))
         })?;
-        // Whoever waits is muted when they enter.
-        if let (Some(is_muted), Some(phone), false) = (change.muted, phone, view.is_waiting) {
-            phone.mute(is_muted).await;
+        if let Some(phone) = phone.filter(|_| !view.is_waiting) {
+            if has_no_pupil {
+                phone.heard_by(None).await;
+            }
+            // Whoever waits is muted when they enter.
+            if let Some(is_muted) = change.muted {
+                phone.mute(is_muted).await;
+            }
         }
+        whisper(whispers).await;
         Ok(view)
+    }
+
+    /// Begins to say what a document says, to everybody who is in a conference or to one of them alone.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn announce(&self, sid_or_name: &str, call: Option<&Sid>, to: Endpoint) -> Result<(), NotAnnounced> {
+        let announcement = self.within(sid_or_name, |conference| Some(conference.announcement(call, to)))??;
+        tokio::spawn(announcement.run());
+        Ok(())
     }
 
     /// Takes a call out of a conference; its menu goes on.
@@ -354,20 +401,24 @@ impl Attending {
         let (Some(place), Some(phone)) = (&self.place, &self.phone) else { return Err(gone()) };
         let wanted = || {
             let found = self.conferences.within(place.sid.as_str(), |conference| {
-                Some((conference.room(), conference.participant(place.id)?.is_muted))
+                let view = conference.participant(place.id)?;
+                Some((conference.room(), view.is_muted, view.coaches.is_some()))
             });
             found.map_err(|Missing| gone())
         };
-        let (room, is_muted) = wanted()?;
-        let part = Part { is_muted, ..part(&self.app, phone) };
+        let (room, is_muted, whispers) = wanted()?;
+        // Who is heard by one alone is heard by nobody until it is known who that is.
+        let enters_muted = is_muted || whispers;
+        let part = Part { is_muted: enters_muted, ..part(&self.app, phone) };
         let participant = phone.enter(&room, part).await?;
-        let _ = self.conferences.with_seats(place.sid.as_str(), |conference, seats| {
+        let seated = self.conferences.with_seats(place.sid.as_str(), |conference, seats| {
             conference.is_seated(place.id, participant, seats);
-            Some(())
+            Some(conference.whispers())
         });
-        // They may have been muted on their way.
-        if let Ok((_, now)) = wanted()
-            && now != is_muted
+        whisper(seated.unwrap_or_default()).await;
+        // They may have been muted on their way, or told to coach nobody.
+        if let Ok((_, now, false)) = wanted()
+            && now != enters_muted
         {
             phone.mute(now).await;
         }
@@ -393,18 +444,27 @@ impl Drop for Attending {
     }
 }
 
+/// Lets those who coach be heard by whom they coach.
+async fn whisper(whispers: Vec<Whisper>) {
+    for Whisper { phone, listener, is_muted } in whispers {
+        // In this order, so that nobody else hears a word.
+        phone.heard_by(Some(listener)).await;
+        phone.mute(is_muted).await;
+    }
+}
+
 /// Tells a menu where its caller is to be, until the caller has left.
 async fn tell(
     told: mpsc::Sender<Input>,
     sid: Option<String>,
-    mut places: watch::Receiver<Presence>,
+    mut places: watch::Receiver<Whereabouts>,
     gone: CancellationToken,
 ) {
     let telling = async {
-        let mut known = *places.borrow_and_update();
+        let mut known = places.borrow_and_update().clone();
         let first = match sid {
-            Some(sid) if known != Presence::Left => {
-                ConferenceEvent::Joined { sid, is_waiting: known == Presence::Waiting }
+            Some(sid) if known.presence != Presence::Left => {
+                ConferenceEvent::Joined { sid, is_waiting: known.presence == Presence::Waiting }
             }
             // There was no place, or not for long.
             _ => ConferenceEvent::Left,
@@ -420,12 +480,14 @@ async fn tell(
             if places.changed().await.is_err() {
                 return;
             }
-            let now = *places.borrow_and_update();
-            if std::mem::replace(&mut known, now) != now {
-                next = Some(match now {
-                    Presence::In => ConferenceEvent::Started,
-                    Presence::Waiting => ConferenceEvent::Waiting,
-                    Presence::Left => ConferenceEvent::Left,
+            let now = places.borrow_and_update().clone();
+            if now != known {
+                known = now.clone();
+                next = Some(match (now.presence, now.music) {
+                    (Presence::In, _) => ConferenceEvent::Started,
+                    (Presence::Waiting, Some(music)) => ConferenceEvent::Held(music),
+                    (Presence::Waiting, None) => ConferenceEvent::Waiting,
+                    (Presence::Left, _) => ConferenceEvent::Left,
                 });
             }
         }

@@ -16,7 +16,7 @@ use bot::{
         call::{ProgressEvents, StatusCallback},
         input::Input,
         machine::Source,
-        webhook::{Endpoint, Fetch, FetchError, Method, Notify, Page},
+        webhook::{Endpoint, Fetch, FetchError, Method, Notify, Page, Params},
     },
     routing::{self, Ivr, Script},
 };
@@ -134,6 +134,16 @@ impl Desk {
         });
     }
 
+    /// Asks for a document; whoever asks is given it.
+    pub(super) fn page(
+        &self,
+        to: Endpoint,
+        params: Params,
+    ) -> impl Future<Output = Result<Page, FetchError>> + Send + use<> {
+        let (app, reach) = (self.app.clone(), self.reach.clone());
+        async move { ask(&app, &reach, &to, &params, webhook::TIMEOUT).await }
+    }
+
     /// Tells an application something; nobody waits for its answer.
     pub(super) fn notify(&self, notify: Notify) {
         (self.notifier())(notify);
@@ -205,7 +215,7 @@ async fn ask(
     app: &App,
     reach: &Reach,
     to: &Endpoint,
-    params: &bot::ivr::webhook::Params,
+    params: &Params,
     timeout: std::time::Duration,
 ) -> Result<Page, FetchError> {
     let method = match to.method {

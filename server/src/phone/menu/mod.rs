@@ -45,7 +45,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) use self::{
-    conference::{Change, Conferences, ParticipantView, View as ConferenceView},
+    conference::{Change, Conferences, NotAnnounced, ParticipantView, View as ConferenceView, Wanted},
     doors::{Door, MenuOrder, Menus},
     fetch::{Reach, tell},
     legs::press,
@@ -385,7 +385,7 @@ impl Menu {
                     self.phone.expect(self.expecting.of_caller()).await;
                 }
             }
-            Input::Conference(ConferenceEvent::Waiting | ConferenceEvent::Left)
+            Input::Conference(ConferenceEvent::Waiting | ConferenceEvent::Held(_) | ConferenceEvent::Left)
             | Input::Queue(QueueEvent::BridgeEnded | QueueEvent::GivenBack) => self.come_back().await,
             _ => {}
         }

@@ -5,11 +5,11 @@
 //! it. Stopping a sound aborts its task and flushes what waits, so that the caller hears silence within a tick and the
 //! fade. Sounds that are made one after the other wait for each other at the mouth.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bot::ivr::effect::SoundId;
 use media::{
-    bridge::{BridgeError, Leg, LegEvent, Plan},
+    bridge::{BridgeError, Leg, LegEvent, LegId, Plan},
     dsp::tone::{Generator, Region, Tone},
     frame::MOUTH_HZ,
     graph::node::{Control, Event},
@@ -61,8 +61,16 @@ impl Voice {
     /// # Errors
     /// When the engine is full, or gone.
     pub(in crate::phone) async fn enter(sound: &RoomSound) -> Result<Self, BridgeError> {
+        Self::enter_for(sound, None).await
+    }
+
+    /// A voice in a room that one of its legs alone hears, where one is named.
+    ///
+    /// # Errors
+    /// When the engine is full, or gone.
+    pub(in crate::phone) async fn enter_for(sound: &RoomSound, heard_by: Option<LegId>) -> Result<Self, BridgeError> {
         let (playout, speaker) = Speaker::new(MOUTH_HZ, Pace::Taken);
-        let plan = Plan { source: Some(Box::new(playout)), may_be_captured: true, ..Plan::default() };
+        let plan = Plan { source: Some(Box::new(playout)), may_be_captured: true, heard_by, ..Plan::default() };
         let leg = sound.bridge().join(plan).await?;
         Ok(Self { leg, mouth: Arc::new(Mutex::new(speaker)), tasks: JoinSet::new(), sounds: BTreeMap::new() })
     }
@@ -168,6 +176,14 @@ pub(in crate::phone) async fn music(mouth: Mouth) -> Result<(), NoSound> {
         music.write(&mut block);
         mouth.say(&block).await?;
     }
+}
+
+/// Nothing, for so long.
+pub(in crate::phone) async fn silence(mouth: Mouth, length: Duration) -> Result<(), NoSound> {
+    for _ in 0..length.as_millis() / 20 {
+        mouth.say(&[0.0; BLOCK]).await?;
+    }
+    Ok(())
 }
 
 /// The ringing of a country.

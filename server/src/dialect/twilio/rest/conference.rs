@@ -11,7 +11,7 @@ use super::{
     params::{Hook, Params, Period},
     wish::{Detection, RecordWish, StatusCallback},
 };
-use crate::dialect::twilio::sid::Sid;
+use crate::dialect::twilio::sid::{Kind, Sid};
 
 /// Where a conference stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,6 +261,8 @@ pub struct Manners {
     pub hold: Option<Hook>,
     /// What they alone are to hear.
     pub announce: Option<Hook>,
+    /// Whom they coach, heard by nobody else; nobody where they are to be heard by all.
+    pub coaches: Option<Option<Sid>>,
     /// What they hear while they wait.
     pub wait: Option<Hook>,
     /// A beep when they come, and when they go.
@@ -295,10 +297,26 @@ impl Manners {
             is_on_hold: params.flag("Hold")?,
             hold: params.hook("HoldUrl", "HoldMethod")?,
             announce: params.hook("AnnounceUrl", "AnnounceMethod")?,
+            coaches: coaches(params)?,
             wait: params.hook("WaitUrl", "WaitMethod")?,
             beeps: params.word("Beep", &beeps)?,
             ends_on_exit: params.flag("EndConferenceOnExit")?,
         })
+    }
+}
+
+/// Whom somebody is to coach.
+fn coaches(params: &Params) -> Result<Option<Option<Sid>>, RestError> {
+    let named = |text| {
+        let why = "it is the sid of the call that is coached";
+        Sid::of(Kind::Call, text).ok_or_else(|| RestError::bad_parameter("CallSidToCoach", why))
+    };
+    let coached = params.text("CallSidToCoach").map(named).transpose()?;
+    match (params.flag("Coaching")?, coached) {
+        (Some(false), _) => Ok(Some(None)),
+        (_, Some(coached)) => Ok(Some(Some(coached))),
+        (Some(true), None) => Err(RestError::bad_parameter("CallSidToCoach", "Coaching needs somebody to coach")),
+        (None, None) => Ok(None),
     }
 }
 
@@ -358,7 +376,6 @@ impl AddParticipant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::twilio::sid::Kind;
 
     fn params(pairs: &[(&str, &str)]) -> Params {
         Params(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
@@ -471,7 +488,18 @@ mod tests {
     fn somebody_is_muted_held_or_added_by_twilios_words() {
         let manners = Manners::read(&params(&[("Muted", "true"), ("Hold", "false"), ("Beep", "onEnter")])).unwrap();
         assert_eq!((manners.is_muted, manners.is_on_hold), (Some(true), Some(false)));
-        assert_eq!(manners.beeps, Some(Beep::OnEnter));
+        assert_eq!((manners.beeps, manners.coaches), (Some(Beep::OnEnter), None));
+        let call = "CA00000000000000000000000000000002";
+        for (pairs, coaches) in [
+            (&[("CallSidToCoach", call)][..], Some(Some(Sid::new(Kind::Call, 2)))),
+            (&[("Coaching", "true"), ("CallSidToCoach", call)][..], Some(Some(Sid::new(Kind::Call, 2)))),
+            (&[("Coaching", "false"), ("CallSidToCoach", call)][..], Some(None)),
+        ] {
+            assert_eq!(Manners::read(&params(pairs)).unwrap().coaches, coaches, "{pairs:?}");
+        }
+        for pairs in [&[("Coaching", "true")], &[("CallSidToCoach", "CF00000000000000000000000000000002")]] {
+            assert_eq!(Manners::read(&params(pairs)).unwrap_err().code, 20_001, "{pairs:?}");
+        }
         let added = AddParticipant::read(&params(&[("To", "+1"), ("From", "+2"), ("EarlyMedia", "false")])).unwrap();
         assert_eq!((added.timeout_s, added.starts_on_enter, added.early_media), (60, true, false));
         assert_eq!(AddParticipant::read(&params(&[("From", "+2")])).unwrap_err().code, 21_201);

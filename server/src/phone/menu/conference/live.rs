@@ -17,22 +17,23 @@ use bot::{
     event::RoomEvent,
     ivr::{
         twiml::{ConferenceEvents, ConferenceRoom},
-        webhook::{Endpoint, Notify},
+        webhook::{Endpoint, Notify, Params},
     },
     room::Room,
 };
 use media::{
-    bridge::{LegEvent, Plan},
+    bridge::{LegEvent, LegId, Plan},
     dsp::tone::{Generator, Tone},
     frame::MOUTH_HZ,
     graph::node::Event,
     id::ParticipantId,
 };
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Conferences, Notifier, ParticipantView, Seats, View, Wish,
+    Change, Conferences, Missing, NotAnnounced, Notifier, ParticipantView, Seats, View, Wanted, Wish,
+    announce::Announcement,
     callback::{self, About, End, Happened, Participant},
     meeting::{Manner, Meeting, Member, MemberId, Outcome, Presence, Why},
     record::{self, RecordingWish},
@@ -58,6 +59,12 @@ const BEEP_GAIN_DB: f32 = -10.0;
 /// How long the end of that tone is waited for: the mouth's 400 ms, and room for a busy engine.
 const BEEP_WITHIN: Duration = Duration::from_secs(2);
 
+/// Announcements that are made at once: to a few people one by one, or to all.
+const ANNOUNCEMENTS: usize = 4;
+
+/// A leg that no room ever has: nobody hears whom it alone is to hear.
+const NOBODY: LegId = LegId(u64::MAX);
+
 /// Samples that are made at a time: 20 ms.
 const BLOCK: usize = MOUTH_HZ as usize / 50;
 
@@ -80,6 +87,8 @@ pub(super) struct Conference {
     recording: Option<RecordingWish>,
     is_recorded: bool,
     is_beeping: Arc<AtomicBool>,
+    /// Places for announcements.
+    announcing: Arc<Semaphore>,
     /// The call with which it was to end.
     ender: Option<Sid>,
     ended: Option<(SystemTime, Why)>,
@@ -93,9 +102,28 @@ pub(super) struct Person {
     pub(super) label: Option<String>,
     pub(super) joined: SystemTime,
     /// Where they are to be; their menu is told.
-    pub(super) presence: watch::Sender<Presence>,
+    pub(super) whereabouts: watch::Sender<Whereabouts>,
     /// Who they are in the room, once they were in it.
     pub(super) participant: Option<ParticipantId>,
+    /// What they hear while they are held, where somebody named that.
+    pub(super) music: Option<Endpoint>,
+    /// Whom they coach.
+    pub(super) coaches: Option<Sid>,
+}
+
+/// Where somebody is to be.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Whereabouts {
+    pub(super) presence: Presence,
+    /// What they hear there, instead of what their document named for waiting.
+    pub(super) music: Option<Endpoint>,
+}
+
+/// One who is in the room and coaches, with whoever alone is to hear them.
+pub(super) struct Whisper {
+    pub(super) phone: Phone,
+    pub(super) listener: LegId,
+    pub(super) is_muted: bool,
 }
 
 /// A caller's place in a conference.
@@ -129,6 +157,7 @@ impl Conference {
             recording: None,
             is_recorded: false,
             is_beeping: Arc::default(),
+            announcing: Arc::new(Semaphore::new(ANNOUNCEMENTS)),
             ender: None,
             ended: None,
             over: CancellationToken::new(),
@@ -166,6 +195,75 @@ impl Conference {
     pub(super) fn act(&mut self, change: impl FnOnce(&mut Meeting) -> Vec<Outcome>) {
         let outcomes = change(&mut self.meeting);
         self.carry_out(outcomes);
+    }
+
+    /// Changes how somebody takes part, and what they hear and who hears them.
+    pub(super) fn change(&mut self, id: MemberId, change: Change, wanted: Wanted) {
+        let Wanted { music, coaches } = wanted;
+        if let Some(person) = self.people.get_mut(&id) {
+            if change.hold.is_some() || music.is_some() {
+                // What was named for one time holds for that time.
+                person.music = music;
+            }
+            if let Some(coaches) = coaches {
+                person.coaches = coaches;
+            }
+        }
+        self.act(|meeting| meeting.change(id, change));
+        // Who waited already, and is held now, stays where they are and hears something else.
+        if let Some(member) = self.meeting.member(id) {
+            self.place(id, member.presence);
+        }
+    }
+
+    /// What everybody in the room, or the one with this call, is to hear.
+    pub(super) fn announcement(&self, call: Option<&Sid>, to: Endpoint) -> Result<Announcement, NotAnnounced> {
+        let mut params = Params::default();
+        params.push("AccountSid", self.account.as_str());
+        params.push("ConferenceSid", self.sid.as_str());
+        params.push("FriendlyName", self.name.as_str());
+        let mut heard_by = None;
+        if let Some(call) = call {
+            params.push("CallSid", call.as_str());
+            let id = self.id_of(call).ok_or(Missing)?;
+            heard_by = Some(self.leg_of(id).ok_or(NotAnnounced::NotHere)?);
+        }
+        let place = self.announcing.clone().try_acquire_owned().map_err(|_| NotAnnounced::Busy)?;
+        let (app, sound, over) = (self.app.clone(), self.app.sound(&self.room), self.over.clone());
+        Ok(Announcement { app, to, params, sound, heard_by, over, place })
+    }
+
+    /// Those who are in the room and coach somebody.
+    pub(super) fn whispers(&self) -> Vec<Whisper> {
+        let coaches = self.people.iter().filter_map(|(id, person)| {
+            let coached = person.coaches.as_ref()?;
+            self.leg_of(*id)?;
+            // While the one they coach is not in the room, nobody hears them.
+            let listener = self.id_of(coached).and_then(|id| self.leg_of(id)).unwrap_or(NOBODY);
+            let is_muted = self.meeting.member(*id)?.manner.is_muted;
+            Some(Whisper { phone: person.phone.clone()?, listener, is_muted })
+        });
+        coaches.collect()
+    }
+
+    /// The leg of somebody who is in the room.
+    fn leg_of(&self, id: MemberId) -> Option<LegId> {
+        let participant = self.people.get(&id)?.participant?;
+        let members = self.app.sound(&self.room).members();
+        members.iter().find(|member| member.participant == participant).map(|member| member.leg)
+    }
+
+    /// Says where somebody is to be.
+    fn place(&self, id: MemberId, presence: Presence) {
+        let Some(person) = self.people.get(&id) else { return };
+        let is_held = self.meeting.member(id).is_some_and(|member| member.is_held);
+        let music = person.music.clone().filter(|_| is_held && presence == Presence::Waiting);
+        let now = Whereabouts { presence, music };
+        person.whereabouts.send_if_modified(|known| {
+            let is_new = *known != now;
+            *known = now;
+            is_new
+        });
     }
 
     /// Looks who is in the room without taking part by a document.
@@ -248,6 +346,7 @@ impl Conference {
             start_on_enter: member.manner.starts,
             end_on_exit: member.manner.ends,
             is_waiting: member.presence == Presence::Waiting,
+            coaches: person.coaches.clone(),
             joined: person.joined,
         })
     }
@@ -255,11 +354,7 @@ impl Conference {
     fn carry_out(&mut self, outcomes: Vec<Outcome>) {
         for outcome in outcomes {
             match outcome {
-                Outcome::Move(id, presence) => {
-                    if let Some(person) = self.people.get(&id) {
-                        person.presence.send_replace(presence);
-                    }
-                }
+                Outcome::Move(id, presence) => self.place(id, presence),
                 Outcome::Joined(id) => self.tell_of(id, |_| Happened::Join),
                 Outcome::Went(id, member) => self.went(id, member),
                 Outcome::Muted(id) => {
@@ -418,14 +513,15 @@ pub(super) async fn follow(conferences: Conferences, app: App, following: Follow
 }
 
 fn manner(room: &ConferenceRoom, call: &Sid) -> Manner {
-    if room.coach.is_some() {
-        tracing::warn!(%call, "nobody can be coached here: who asks for it listens, muted");
+    let has_no_pupil = room.coach.as_ref().is_some_and(|coached| coached.parse::<Sid>().is_err());
+    if has_no_pupil {
+        tracing::warn!(%call, "who is to be coached is named by no call's sid: who asks for it listens, muted");
     }
     Manner {
         starts: room.start_on_enter,
         ends: room.end_on_exit,
         beep: room.beep,
-        is_muted: room.muted || room.coach.is_some(),
+        is_muted: room.muted || has_no_pupil,
     }
 }
 

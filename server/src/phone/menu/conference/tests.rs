@@ -195,11 +195,11 @@ async fn participants_are_listed_muted_held_and_taken_out() {
     assert_eq!(people.iter().map(|who| who.is_muted).collect::<Vec<_>>(), [false, true]);
     assert_eq!(people[0].label.as_deref(), Some("boss"));
     let change = Change { muted: Some(true), hold: Some(true), end_on_exit: Some(true) };
-    let view = hall.conferences.change("weekly", &ada.call, change).await.unwrap();
+    let view = hall.conferences.change("weekly", &ada.call, change, Wanted::default()).await.unwrap();
     assert!(view.is_muted && view.is_held && view.end_on_exit && view.is_waiting);
     assert_eq!(ada.next().await, ConferenceEvent::Waiting);
     let back = Change { hold: Some(false), ..Change::default() };
-    hall.conferences.change("weekly", &ada.call, back).await.unwrap();
+    hall.conferences.change("weekly", &ada.call, back, Wanted::default()).await.unwrap();
     assert_eq!(ada.next().await, ConferenceEvent::Started);
     hall.conferences.kick("weekly", &bob.call).unwrap();
     assert_eq!(bob.next().await, ConferenceEvent::Left);
@@ -208,6 +208,41 @@ async fn participants_are_listed_muted_held_and_taken_out() {
     hall.conferences.end("weekly").unwrap();
     assert_eq!(hall.conferences.end("weekly"), Err(Missing));
     assert_eq!(hall.conferences.views()[0].reason, Some("conference-ended-via-api"));
+}
+
+#[tokio::test]
+async fn who_is_held_hears_what_was_named_for_this_time_and_who_coaches_is_shown_with_whom() {
+    let hall = Hall::new();
+    let mut ada = hall.join(|_| {});
+    let pupil = ada.call.to_string();
+    let mut bob = hall.join(|room| room.coach = Some(pupil));
+    assert!(!bob.joins().await && !ada.joins().await);
+    let people = hall.conferences.participants("weekly").unwrap();
+    assert_eq!(people.iter().map(|who| who.coaches.clone()).collect::<Vec<_>>(), [None, Some(ada.call.clone())]);
+    assert!(people.iter().all(|who| !who.is_muted), "the one whom they coach hears them");
+    let url = url::Url::parse("https://app.example/hold").unwrap();
+    let music = Endpoint { url, method: Method::Get };
+    let hold = |is_held| Change { hold: Some(is_held), ..Change::default() };
+    let named = Wanted { music: Some(music.clone()), ..Wanted::default() };
+    hall.conferences.change("weekly", &ada.call, hold(true), named.clone()).await.unwrap();
+    assert_eq!(ada.next().await, ConferenceEvent::Held(music.clone()));
+    hall.conferences.change("weekly", &ada.call, hold(false), Wanted::default()).await.unwrap();
+    assert_eq!(ada.next().await, ConferenceEvent::Started);
+    hall.conferences.change("weekly", &ada.call, hold(true), Wanted::default()).await.unwrap();
+    assert_eq!(ada.next().await, ConferenceEvent::Waiting);
+    // Who is held already hears something else from now on.
+    hall.conferences.change("weekly", &ada.call, Change::default(), named).await.unwrap();
+    assert_eq!(ada.next().await, ConferenceEvent::Held(music.clone()));
+    let alone = Wanted { coaches: Some(None), ..Wanted::default() };
+    let view = hall.conferences.change("weekly", &bob.call, Change::default(), alone).await.unwrap();
+    assert_eq!(view.coaches, None);
+    // Nobody of them is in the room, so nobody hears what is for them alone; and no more than a few are made at once.
+    let announce = |call: Option<&Sid>| hall.conferences.announce("weekly", call, music.clone());
+    assert_eq!(announce(Some(&ada.call)), Err(NotAnnounced::NotHere));
+    assert_eq!(announce(Some(&Sid::fresh(SidKind::Call))), Err(NotAnnounced::Missing(Missing)));
+    assert_eq!(hall.conferences.announce("nobody's", None, music.clone()), Err(NotAnnounced::Missing(Missing)));
+    let begun: Vec<_> = (0..5).map(|_| announce(None)).collect();
+    assert_eq!(begun, [Ok(()), Ok(()), Ok(()), Ok(()), Err(NotAnnounced::Busy)]);
 }
 
 #[tokio::test]
@@ -222,7 +257,7 @@ async fn whoever_asked_first_is_told_what_happens_and_only_what_they_asked_for()
     let ada = hall.join(asks(events));
     let bob = hall.join(asks(ConferenceEvents { mute: true, ..ConferenceEvents::default() }));
     let mute = Change { muted: Some(true), ..Change::default() };
-    hall.conferences.change("weekly", &bob.call, mute).await.unwrap();
+    hall.conferences.change("weekly", &bob.call, mute, Wanted::default()).await.unwrap();
     let (a, b) = (Some(ada.call.to_string()), Some(bob.call.to_string()));
     drop(bob.attending);
     drop(ada.attending);

@@ -138,7 +138,16 @@ mod tests {
             .collect();
         let span = Span::new(words[0].span.start, words[words.len() - 1].span.end);
         let text = asr::event::text(&words);
-        Arc::new(Segment { participant, speaker: "Ada".into(), utterance, text, words, span, language: None })
+        Arc::new(Segment {
+            participant,
+            speaker: "Ada".into(),
+            utterance,
+            text,
+            words,
+            span,
+            language: None,
+            voices: Vec::new(),
+        })
     }
 
     #[test]

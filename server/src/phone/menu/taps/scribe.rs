@@ -83,6 +83,7 @@ mod tests {
             words: text.split_whitespace().map(word).collect(),
             span: Span::default(),
             language: Some("en".to_owned()),
+            voices: Vec::new(),
         })
     }
 

@@ -3,7 +3,7 @@
 use bot::ivr::machine::Source;
 
 use super::{
-    Outcome,
+    NOT_IN_PROGRESS, Outcome,
     calls::{self, place},
     endpoint, named, phones, recordings, shown, time,
 };
@@ -22,7 +22,7 @@ use crate::{
     },
     phone::{
         Phones,
-        menu::{self, Change},
+        menu::{self, Change, NotAnnounced, Wanted},
         originate::Purpose,
     },
 };
@@ -41,10 +41,14 @@ pub(in super::super) async fn update_conference(
     wish: UpdateConference,
 ) -> Outcome<Option<ConferenceView>> {
     let conferences = phones(app)?.conferences();
-    if wish.announce.is_some() {
-        return Err(RestError::not_built("announcements to a conference are not built: leave AnnounceUrl out"));
-    }
     let name = sid.to_string();
+    if let Some(announce) = wish.announce.as_ref().filter(|_| !wish.ends) {
+        match conferences.announce(&name, None, endpoint(announce)?) {
+            // One that is over has nobody to hear it; one that never was is told as such.
+            Ok(()) | Err(NotAnnounced::Missing(_)) => {}
+            Err(error) => return Err(not_announced(error)),
+        }
+    }
     if wish.ends {
         // One that is over already stays so.
         let _ = conferences.end(&name);
@@ -118,7 +122,7 @@ pub(in super::super) async fn add_participant(
         is_on_hold: false,
         starts_on_enter: wish.starts_on_enter,
         ends_on_exit: wish.manners.ends_on_exit.unwrap_or(false),
-        coaches: None,
+        coaches: wish.manners.coaches.flatten(),
     })
 }
 
@@ -130,14 +134,21 @@ pub(in super::super) async fn update_participant(
     wish: Manners,
 ) -> Outcome<Option<ParticipantView>> {
     let phones = phones(app)?;
-    if wish.announce.is_some() || wish.hold.is_some() {
-        let message = "AnnounceUrl and HoldUrl are not built: on hold the music of the server is heard";
-        return Err(RestError::not_built(message));
-    }
     let Some(own) = named(call) else { return Ok(None) };
+    let (conferences, name) = (phones.conferences(), conference.to_string());
+    let announce = wish.announce.as_ref().map(endpoint).transpose()?;
     let change = Change { muted: wish.is_muted, hold: wish.is_on_hold, end_on_exit: wish.ends_on_exit };
-    let changed = phones.conferences().change(&conference.to_string(), &own, change).await;
-    Ok(changed.ok().map(|person| participant(phones, conference, &person)))
+    let music = wish.hold.as_ref().map(endpoint).transpose()?;
+    let coaches = wish.coaches.map(|coached| coached.and_then(named));
+    let Ok(person) = conferences.change(&name, &own, change, Wanted { music, coaches }).await else { return Ok(None) };
+    if let Some(announce) = announce {
+        match conferences.announce(&name, Some(&own), announce) {
+            Ok(()) => {}
+            Err(NotAnnounced::Missing(_)) => return Ok(None),
+            Err(error) => return Err(not_announced(error)),
+        }
+    }
+    Ok(Some(participant(phones, conference, &person)))
 }
 
 /// Sends somebody out of a conference; false when they are not in it.
@@ -145,6 +156,14 @@ pub(in super::super) async fn remove_participant(app: &App, conference: Sid, cal
     let conferences = phones(app)?.conferences();
     let Some(call) = named(call) else { return Ok(false) };
     Ok(conferences.kick(&conference.to_string(), &call).is_ok())
+}
+
+/// Why an announcement does not begin, to whoever asked for it.
+fn not_announced(error: NotAnnounced) -> RestError {
+    match error {
+        NotAnnounced::Busy => RestError::unavailable(error.to_string()),
+        NotAnnounced::Missing(_) | NotAnnounced::NotHere => RestError::not_now(NOT_IN_PROGRESS, error.to_string()),
+    }
 }
 
 /// What cannot be had of somebody who is called in.
@@ -174,6 +193,7 @@ fn document(name: &str, wish: &AddParticipant) -> Outcome<String> {
         ("maxParticipants", wish.participants_max.to_string()),
     ];
     attributes.extend(wish.label.clone().map(|label| ("participantLabel", label)));
+    attributes.extend(manners.coaches.flatten().map(|coached| ("coach", coached.to_string())));
     if let Some(wait) = &manners.wait {
         let wait = endpoint(wait)?;
         attributes.push(("waitUrl", wait.url.to_string()));
@@ -231,7 +251,7 @@ fn participant(phones: &Phones, conference: Sid, person: &menu::ParticipantView)
         is_on_hold: person.is_held,
         starts_on_enter: person.start_on_enter,
         ends_on_exit: person.end_on_exit,
-        coaches: None,
+        coaches: person.coaches.as_ref().map(|coached| shown(Kind::Call, coached)),
     }
 }
 
@@ -255,6 +275,7 @@ mod tests {
             ("Muted", "true"),
             ("Beep", "onExit"),
             ("MaxParticipants", "7"),
+            ("CallSidToCoach", "CA00000000000000000000000000000002"),
             ("WaitUrl", "https://app.example/wait?a=1&b=2"),
         ];
         let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
@@ -267,6 +288,7 @@ mod tests {
         assert_eq!((room.name.as_str(), room.label.as_deref()), ("R&D <weekly>", Some("a \"b\" & <c>")));
         assert!(room.end_on_exit && room.start_on_enter && room.muted && room.beep == twiml::Beep::Exit);
         assert_eq!(room.max_participants, 7);
+        assert_eq!(room.coach.as_deref(), Some("CA00000000000000000000000000000002"));
         assert_eq!(room.wait.as_ref().map(|wait| wait.to.0.as_str()), Some("https://app.example/wait?a=1&b=2"));
     }
 }

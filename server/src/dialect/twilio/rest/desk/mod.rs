@@ -5,8 +5,8 @@
 //! given whole, newest first, and cut into pages by whoever asks; a name that is not there is `None`. Where there is no
 //! telephone each of these answers 503.
 //!
-//! Not built, and refused with a message that says so: announcements and hold music of
-//! participants, pauses that leave a recording shorter, the list of recordings' words, and streams and transcriptions
+//! Not built, and refused with a message that says so: announcements to somebody who is still being called and holding
+//! them, pauses that leave a recording shorter, the list of recordings' words, and streams and transcriptions
 //! that are begun from outside.
 
 mod calls;
