@@ -7,6 +7,7 @@
 
 mod belief;
 mod pace;
+mod tongue;
 mod turns;
 mod utterance;
 
@@ -27,6 +28,7 @@ use media::{
 use self::{
     belief::is_invented,
     pace::{PARTIAL_STEP_MIN, Pace},
+    tongue::Tongue,
     turns::Turns,
     utterance::{Latest, TAIL_SAMPLES, Utterance},
 };
@@ -80,6 +82,7 @@ pub struct Listener {
     in_flight: Option<InFlight>,
     /// For live streams that ask whether the speaker is done.
     turns: Option<Turns>,
+    tongue: Tongue,
     /// Since when the next partial is wanted.
     partial_wanted: Option<Instant>,
     pace: Pace,
@@ -103,6 +106,8 @@ struct InFlight {
     until: u64,
     /// Where it begins: behind the segment's start when a cut is being tried.
     from: u64,
+    /// How much speech its utterance had.
+    speech_s: f32,
     abort: Arc<AtomicBool>,
 }
 
@@ -113,6 +118,7 @@ impl Listener {
             gate: Gate::new(config.endpointing_ms.clamp(ENDPOINTING_MIN_MS, ENDPOINTING_MAX_MS)),
             // Nobody waits to speak after a file.
             turns: config.turn_after_ms.filter(|_| config.live).map(Turns::new),
+            tongue: Tongue::default(),
             config,
             window_max: u64::from(window_max_s.clamp(4, WINDOW_MAX_S)) * HZ,
             heard: 0,
@@ -283,9 +289,14 @@ impl Listener {
         let range = (from - utterance.segment.start()) as usize..(until - utterance.segment.start()) as usize;
         let audio = utterance.segment.samples()[range].to_vec();
         let task = if is_final { Task::Final } else { Task::Partial };
+        let speech_s = utterance.segment.speech_s();
+        let mut hints = self.config.hints.clone();
+        if hints.language.is_none() {
+            hints.language = utterance.language.clone().or_else(|| self.tongue.expected(speech_s).map(str::to_owned));
+        }
         let utterance = utterance.id;
-        self.in_flight = Some(InFlight { job, utterance, until, from, abort: abort.clone() });
-        Some(Job { id: job, audio, task, hints: self.config.hints.clone(), abort })
+        self.in_flight = Some(InFlight { job, utterance, until, from, speech_s, abort: abort.clone() });
+        Some(Job { id: job, audio, task, hints, abort })
     }
 
     /// Takes the answer to a job, and what it cost the worker.
@@ -296,6 +307,8 @@ impl Listener {
         }
         let closing = self.closing.front().is_some_and(|closing| closing.utterance.id == flight.utterance);
         match answer {
+            // Its words will be asked for again.
+            Ok(hypothesis) if self.is_in_doubt(&flight, &hypothesis) => {}
             Ok(hypothesis) if closing => self.decoded_closing(&flight, hypothesis),
             Ok(hypothesis) => self.decoded_open(&flight, hypothesis),
             Err(Error::Aborted) => {}
@@ -369,8 +382,17 @@ impl Listener {
         let heard = latest.map_or_else(Vec::new, |hypothesis| self.believed(&closing.utterance, hypothesis));
         let utterance = closing.utterance;
         let span = self.span(utterance.segment.start(), utterance.segment.end());
+        let certain = utterance.certain_language();
         let words = utterance.agreement.settle(heard);
-        self.events.push_back(Event::Final { utterance: utterance.id, words, span, cut: closing.cut, language });
+        self.tongue.learn(certain.filter(|_| !words.is_empty()));
+        self.events.push_back(Event::Final {
+            utterance: utterance.id,
+            words,
+            span,
+            cut: closing.cut,
+            language,
+            voices: Vec::new(),
+        });
         if let Some(ended) = closing.speech_ended {
             let at = self.at(ended);
             self.events.push_back(Event::SpeechEnded { utterance: utterance.id, at });
@@ -437,11 +459,22 @@ impl Listener {
         let said = utterance.agreement.split_off_front(count);
         let span = self.span(front.start(), front.end());
         let language = utterance.latest.take().and_then(|latest| latest.hypothesis.language);
-        self.events.push_back(Event::Final { utterance: utterance.id, words: said, span, cut: Cut::Length, language });
+        self.events.push_back(Event::Final {
+            utterance: utterance.id,
+            words: said,
+            span,
+            cut: Cut::Length,
+            language,
+            voices: Vec::new(),
+        });
         utterance.id = UtteranceId(self.next_utterance);
         self.next_utterance += 1;
         utterance.revision = 0;
         utterance.bad_cuts.clear();
+        // What is said from here on may be in another language.
+        self.tongue.learn(utterance.certain_language());
+        utterance.language = None;
+        utterance.is_language_certain = false;
         self.revise(utterance, words, flight.until);
     }
 

@@ -59,6 +59,8 @@ pub struct Hypothesis {
     pub words: Vec<TimedWord>,
     /// The language heard (ISO 639-1), where the engine knows.
     pub language: Option<String>,
+    /// How sure the engine is of the language, 0..=1; only where it was asked to find it out and says.
+    pub language_probability: Option<f32>,
     /// Mean log-probability per token (natural log, at most 0), for guards.
     pub mean_logprob: f32,
     /// Probability that the window holds no speech, where the engine can tell soundly.

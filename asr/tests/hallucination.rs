@@ -4,11 +4,17 @@
 
 mod fixture;
 
-use std::{f32::consts::TAU, sync::atomic::AtomicBool};
+use std::{
+    f32::consts::TAU,
+    sync::{Arc, atomic::AtomicBool},
+    thread,
+};
 
 use asr::{
+    event::{self, Event},
     hallucination::{Evidence, Verdict, judge, peak_level_db},
     moonshine::Moonshine,
+    pool::{Ears, Options, StreamConfig},
     recognizer::{Decoder, Hints, Recognizer as _},
     vad::silero::{Silero, State, WINDOW_SAMPLES, Window},
 };
@@ -130,6 +136,105 @@ fn a_minute_of_each_sound_that_is_no_speech_gives_no_words() {
         println!("{what}: text invented in {invented} of {} windows", judged.len());
         for window in judged.iter().filter(|window| !window.text.is_empty()) {
             assert!(matches!(window.verdict, Verdict::Drop(_)), "{what}: {}", window.evidence);
+        }
+    }
+}
+
+/// Four seconds each of what rooms and lines put in between, as loud as they come.
+fn noises() -> Vec<(&'static str, Vec<f32>)> {
+    const SAMPLES: usize = 4 * RATE_HZ;
+    let short = |of: &mut dyn FnMut(usize) -> f32| (0..SAMPLES).map(of).collect::<Vec<f32>>();
+    let (mut a, mut b, mut c, mut d) = (white(), white(), white(), white());
+    let (mut throat, mut air, mut siren, mut bits) = (0.0f32, 0.0f32, 0.0f64, 0.0f64);
+    let swing = |phase: f64| (phase.fract() as f32 * TAU).sin();
+    let keys = [(697.0, 1209.0), (770.0, 1336.0), (852.0, 1477.0), (941.0, 1336.0)];
+    let chords = [[262.0, 330.0, 392.0], [294.0, 349.0, 440.0], [247.0, 294.0, 392.0], [262.0, 330.0, 523.0f32]];
+    vec![
+        ("white noise", short(&mut |_| 0.5 * a())),
+        (
+            "hum",
+            short(&mut |n| 0.4 * tone(n, 50.0) + 0.15 * tone(n, 100.0) + 0.1 * tone(n, 150.0) + 0.05 * tone(n, 250.0)),
+        ),
+        (
+            "coughs",
+            short(&mut |n| {
+                throat = 0.6 * throat + 0.4 * b();
+                let at = (n % RATE_HZ) as f32;
+                if at < 4_800.0 { 2.5 * throat * (at / 400.0).min(1.0) * (-at / 1_600.0).exp() } else { 0.0 }
+            }),
+        ),
+        ("a keyboard", short(&mut |n| if n % 2_900 < 60 { 0.6 * c() } else { 0.0 })),
+        (
+            "wind",
+            short(&mut |n| {
+                air = 0.98 * air + 0.02 * d();
+                6.0 * air * (0.6 + 0.4 * tone(n, 0.3))
+            }),
+        ),
+        (
+            "a siren",
+            short(&mut |n| {
+                siren += f64::from(900.0 + 400.0 * tone(n, 0.7)) / RATE_HZ as f64;
+                0.5 * swing(siren)
+            }),
+        ),
+        ("a fax that calls", short(&mut |n| if n % 48_000 < 8_000 { 0.4 * tone(n, 1_100.0) } else { 0.0 })),
+        ("a fax that answers", short(&mut |n| 0.4 * tone(n, 2_100.0))),
+        (
+            "a fax that talks",
+            short(&mut |n| {
+                let hz = if (n / 53).is_multiple_of(2) { 1_650.0 } else { 1_850.0 };
+                bits += hz / RATE_HZ as f64;
+                0.4 * swing(bits)
+            }),
+        ),
+        (
+            "chords",
+            short(&mut |n| {
+                let fade = (-((n % RATE_HZ) as f32) / 9_000.0).exp();
+                let sound = |hz: f32| 0.2 * tone(n, hz) + 0.08 * tone(n, 2.0 * hz) + 0.03 * tone(n, 3.0 * hz);
+                fade * chords[n / RATE_HZ % chords.len()].map(sound).iter().sum::<f32>()
+            }),
+        ),
+        (
+            "keys",
+            short(&mut |n| {
+                let (low, high) = keys[n / 3_200 % keys.len()];
+                if n % 3_200 < 1_600 { 0.3 * (tone(n, low) + tone(n, high)) } else { 0.0 }
+            }),
+        ),
+    ]
+}
+
+/// The words of a file, as its listener believes them.
+fn believed(ears: &Ears, audio: &[f32]) -> String {
+    let config = StreamConfig { partials: false, live: false, ..StreamConfig::default() };
+    let (mut input, mut events) = ears.open(config).expect("a place");
+    let mut said = Vec::new();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            input.push_blocking(audio).expect("the stream is open");
+            input.finish();
+        });
+        while let Some(event) = events.next_blocking() {
+            if let Event::Final { words, .. } = event {
+                said.push(event::text(&words));
+            }
+        }
+    });
+    said.join(" ").trim().to_owned()
+}
+
+#[test]
+fn noises_of_rooms_and_lines_give_no_words_at_any_level() {
+    let (Some((library, model)), Some((_, folder))) = (fixture::silero(), fixture::moonshine()) else { return };
+    let silero = Silero::load(&library, &model).expect("loads");
+    let moonshine = Moonshine::load(&library, &folder).expect("loads");
+    let ears = Ears::start(Arc::new(moonshine), silero, Options { workers: 1, streams_max: 1 }).expect("starts");
+    for (what, noise) in noises() {
+        for level in [1.0, 0.1, 0.01] {
+            let noise: Vec<f32> = noise.iter().map(|sample| sample * level).collect();
+            assert_eq!(believed(&ears, &noise), "", "{what}, {level} of full");
         }
     }
 }

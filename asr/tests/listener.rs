@@ -12,7 +12,7 @@ use asr::{
     event::{Cut, Event, LostWhy, UtteranceId, text},
     listener::{Job, Listener, Task},
     pool::StreamConfig,
-    recognizer::{Error, Hypothesis, TimedWord},
+    recognizer::{Error, Hints, Hypothesis, TimedWord},
     vad::gate::WINDOW_SAMPLES,
 };
 use media::time::MediaTime;
@@ -291,6 +291,53 @@ fn finalize_within_a_pause_neither_repeats_nor_loses_the_score() {
     assert_eq!(call.transcript(), spelled(0..4));
 }
 
+#[test]
+fn a_short_word_keeps_the_language_of_the_call_and_a_sentence_may_change_it() {
+    let mut call = Call::new(StreamConfig::default());
+    let said =
+        [("de", 0.95, 0..8), ("cy", 0.99, 8..10), ("nl", 0.4, 10..18), ("en", 0.95, 18..26), ("de", 0.99, 26..28)];
+    for (language, probability, words) in said {
+        call.found = Some((language, probability));
+        call.say(words);
+        call.hush(800);
+    }
+    let languages: Vec<_> = call
+        .events
+        .iter()
+        .filter_map(|(_, event)| match event {
+            Event::Final { words, language, .. } if !words.is_empty() => Some(language.as_deref().unwrap_or_default()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(languages, ["de", "de", "de", "en", "en"]);
+    assert_eq!(call.transcript(), spelled(0..28));
+}
+
+#[test]
+fn words_in_a_doubtful_language_are_asked_for_again_once() {
+    // Without partials a decode is a final, so that each is seen.
+    let mut call = Call::new(StreamConfig { partials: false, live: false, ..StreamConfig::default() });
+    for (found, words, decodes) in [(("de", 0.95), 0..8, 1), (("nl", 0.4), 8..16, 3)] {
+        call.found = Some(found);
+        call.say(words);
+        call.hush(800);
+        call.settle();
+        assert_eq!(call.tasks, vec![Task::Final; decodes], "{found:?}");
+    }
+    assert_eq!(call.transcript(), spelled(0..16));
+}
+
+#[test]
+fn a_language_that_was_asked_for_is_never_found_out() {
+    let hints = Hints { language: Some("de".to_owned()), ..Hints::default() };
+    let mut call = Call::new(StreamConfig { hints, ..StreamConfig::default() });
+    call.found = Some(("en", 0.99));
+    call.say(0..8);
+    call.hush(800);
+    let asked = |event: &Event| matches!(event, Event::Final { language: Some(language), .. } if language == "de");
+    assert_eq!(call.events.iter().filter(|(_, event)| asked(event)).count(), 1);
+}
+
 fn asks() -> StreamConfig {
     StreamConfig { turn_after_ms: Some(200), ..StreamConfig::default() }
 }
@@ -304,6 +351,8 @@ struct Call {
     decode_takes: Option<Duration>,
     running: Option<(Duration, Job)>,
     broken: bool,
+    /// Which language is found where none is asked for, and how surely.
+    found: Option<(&'static str, f32)>,
     /// What a score takes, and what it says.
     score_takes: Duration,
     probability: Option<f32>,
@@ -331,6 +380,7 @@ impl Call {
             decode_takes: Some(Duration::from_millis(25)),
             running: None,
             broken: false,
+            found: None,
             score_takes: Duration::from_millis(50),
             probability: Some(0.75),
             asked: Vec::new(),
@@ -394,7 +444,7 @@ impl Call {
             self.listener.scored(job.id, self.probability);
             self.drain();
         } else if let Some((_, job)) = ready {
-            let answer = if self.broken { Err(Error::Engine("broken".to_owned())) } else { Ok(read(&job.audio)) };
+            let answer = if self.broken { Err(Error::Engine("broken".to_owned())) } else { Ok(self.read(&job)) };
             let cost = self.decode_takes.unwrap_or_default().mul_f32(job.audio.len() as f32 / 16_000.0);
             self.listener.decoded(job.id, answer, cost);
             self.drain();
@@ -414,6 +464,12 @@ impl Call {
             self.decoded_s += window_s;
             self.running = Some((self.at + takes.mul_f32(window_s), job));
         }
+    }
+
+    fn read(&self, job: &Job) -> Hypothesis {
+        let found = self.found.filter(|_| job.hints.language.is_none());
+        let language = job.hints.language.clone().or_else(|| found.map(|(language, _)| language.to_owned()));
+        Hypothesis { language, language_probability: found.map(|(_, probability)| probability), ..read(&job.audio) }
     }
 
     fn drain(&mut self) {
@@ -514,6 +570,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Final { .. } => "final",
         Event::SpeechEnded { .. } => "ended",
         Event::TurnEnded { .. } => "turn",
+        Event::Relabelled { .. } => "relabelled",
         Event::Lost { .. } => "lost",
     }
 }

@@ -24,6 +24,10 @@ pub(super) struct Utterance {
     /// Cuts that were tried and split a word, or would have lost one.
     pub(super) bad_cuts: Vec<u64>,
     pub(super) tried_at: u64,
+    /// What it is spoken in, once that is settled.
+    pub(super) language: Option<String>,
+    /// Whether the recognizer was certain of that, so that the stream may learn it.
+    pub(super) is_language_certain: bool,
 }
 
 pub(super) struct Latest {
@@ -43,7 +47,14 @@ impl Utterance {
             decoded_until: 0,
             bad_cuts: Vec::new(),
             tried_at: 0,
+            language: None,
+            is_language_certain: false,
         }
+    }
+
+    /// The language it is spoken in, where the recognizer was certain.
+    pub(super) fn certain_language(&self) -> Option<String> {
+        self.language.clone().filter(|_| self.is_language_certain)
     }
 
     /// How far a decode must reach to be the last: a little behind the speech, where the last sound rings out.

@@ -190,6 +190,7 @@ impl Decoder for Greedy {
         Ok(Hypothesis {
             words,
             language: Some("en".to_owned()),
+            language_probability: None,
             mean_logprob: logprobs.sum::<f32>() / count as f32,
             no_speech: None,
         })

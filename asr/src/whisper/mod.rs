@@ -110,7 +110,8 @@ impl Decoder for Stateful {
 }
 
 impl Stateful {
-    /// Decodes with an audio context that fits; once more with the full one when the result looks wrong.
+    /// Decodes in the language that was asked for or is found out, with an audio context that fits; once more with
+    /// the full one when the result looks wrong.
     fn listen(
         &mut self,
         padded: &[f32],
@@ -118,31 +119,63 @@ impl Stateful {
         hints: &Hints,
         abort: &AtomicBool,
     ) -> Result<Hypothesis, Error> {
+        let found = if self.known(hints.language.as_deref()).is_none() { self.detect(padded)? } else { None };
+        let language = found.map(|(language, _)| language).or(hints.language.as_deref());
+        let mut heard = self.listen_in(language, padded, audio, &hints.keyterms, abort)?;
+        heard.language_probability = found.map(|(_, probability)| probability);
+        Ok(heard)
+    }
+
+    fn listen_in(
+        &mut self,
+        language: Option<&str>,
+        padded: &[f32],
+        audio: &[f32],
+        keyterms: &[String],
+        abort: &AtomicBool,
+    ) -> Result<Hypothesis, Error> {
         let full = usize::try_from(self.context.n_audio_ctx()).unwrap_or(window::AUDIO_CONTEXT_MAX);
         let fitted = window::audio_context(padded.len(), full);
-        let first = self.attempt(padded, audio, fitted, hints, abort)?;
+        let prompt = self.prompt(keyterms);
+        let first = self.attempt(language, padded, audio, fitted, &prompt, abort)?;
         let Some(why) = window::looks_wrong(&first, audio).filter(|_| fitted < full) else { return Ok(first) };
         tracing::debug!(?why, fitted, full, "decoding the window again with the full audio context");
-        let second = self.attempt(padded, audio, full, hints, abort)?;
+        let second = self.attempt(language, padded, audio, full, &prompt, abort)?;
         let better = window::looks_wrong(&second, audio).is_none() || second.mean_logprob > first.mean_logprob;
         Ok(if better { second } else { first })
     }
 
+    /// Which language is spoken and how sure that is; `None` for a model that knows only one. Costs one run of the
+    /// encoder with the audio context that fits the window, so that the answer depends on the window alone.
+    fn detect(&mut self, padded: &[f32]) -> Result<Option<(&'static str, f32)>, Error> {
+        if self.languages.len() < 2 {
+            return Ok(None);
+        }
+        let full = usize::try_from(self.context.n_audio_ctx()).unwrap_or(window::AUDIO_CONTEXT_MAX);
+        // Any language will do: with one given, it is not found out twice.
+        let mut parameters = self.parameters(Some("en"));
+        parameters.set_audio_ctx(i32::try_from(window::audio_context(padded.len(), full)).unwrap_or(0));
+        native::take_in(&mut self.state, parameters, padded)?;
+        let (id, probabilities) = self.state.lang_detect(0, self.threads).map_err(engine_error)?;
+        let probability = usize::try_from(id).ok().and_then(|index| probabilities.get(index)).copied();
+        Ok(whisper_rs::get_lang_str(id).zip(probability.map(|probability| probability.clamp(0.0, 1.0))))
+    }
+
     fn attempt(
         &mut self,
+        language: Option<&str>,
         padded: &[f32],
         audio: &[f32],
         audio_context: usize,
-        hints: &Hints,
+        prompt: &[i32],
         abort: &AtomicBool,
     ) -> Result<Hypothesis, Error> {
         let multilingual = self.languages.len() > 1;
-        let prompt = self.prompt(&hints.keyterms);
-        let mut parameters = self.parameters(hints.language.as_deref());
+        let mut parameters = self.parameters(language);
         parameters.set_audio_ctx(i32::try_from(audio_context).unwrap_or(0));
         parameters.set_max_tokens(i32::try_from(window::token_budget(padded.len())).unwrap_or(0));
         if !prompt.is_empty() {
-            parameters.set_tokens(&prompt);
+            parameters.set_tokens(prompt);
         }
         native::full(&mut self.state, parameters, padded, abort)?;
 
@@ -202,9 +235,13 @@ impl Stateful {
         tokens
     }
 
+    /// The language of a hint, where the model knows it.
+    fn known(&self, hint: Option<&str>) -> Option<String> {
+        hint.map(str::to_ascii_lowercase).filter(|hint| self.languages.contains(hint))
+    }
+
     fn parameters(&mut self, hint: Option<&str>) -> FullParams<'static, 'static> {
-        let known = hint.map(str::to_ascii_lowercase).filter(|hint| self.languages.contains(hint));
-        let language = if self.languages.len() > 1 { known } else { Some("en".to_owned()) };
+        let language = if self.languages.len() > 1 { self.known(hint) } else { Some("en".to_owned()) };
         let threads = self.threads;
         self.parameters
             .entry(language)

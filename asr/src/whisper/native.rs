@@ -1,4 +1,5 @@
-//! The calls into whisper.cpp that Rust cannot check: stopping a decode, and taking over its log.
+//! The calls into whisper.cpp that Rust cannot check: stopping a decode, before it begins or later, and taking over its
+//! log.
 #![allow(unsafe_code)]
 
 use std::{
@@ -9,7 +10,7 @@ use std::{
     },
 };
 
-use whisper_rs::{FullParams, WhisperState};
+use whisper_rs::{FullParams, WhisperState, WhisperSysContext, WhisperSysState};
 
 use crate::recognizer::Error;
 
@@ -36,6 +37,25 @@ pub(super) fn full(
         return Err(Error::Aborted);
     }
     done.map_err(|error| Error::Engine(error.to_string()))
+}
+
+/// Takes `audio` in with the audio context of `parameters`, and stops before anything is computed of it. Without this
+/// whisper.cpp finds a language out with whatever audio context the window before had.
+///
+/// # Errors
+/// [`Error::Engine`] with the engine's code.
+pub(super) fn take_in(
+    state: &mut WhisperState,
+    mut parameters: FullParams<'_, '_>,
+    audio: &[f32],
+) -> Result<(), Error> {
+    // SAFETY: `not_now` looks at nothing that it is given and may be called from any thread.
+    unsafe { parameters.set_start_encoder_callback(Some(not_now)) };
+    state.full(parameters, audio).map_err(|error| Error::Engine(error.to_string()))
+}
+
+unsafe extern "C" fn not_now(_: *mut WhisperSysContext, _: *mut WhisperSysState, _: *mut c_void) -> bool {
+    false
 }
 
 unsafe extern "C" fn asked_to_stop(flag: *mut c_void) -> bool {
