@@ -7,12 +7,17 @@
 //! that is like nobody's is unknown rather than somebody's. Without the segmentation model voice activity serves,
 //! and two who speak at once are heard as one.
 //!
+//! Streams are told apart while they are heard by [`live`].
+//!
 //! Runs on the thread of whoever feeds it, some 4 % of a core for sound as fast as it is spoken; never on a
 //! real-time one. Memory grows by 8 MB for an hour of speech, and up to 12 MB more are needed at the end.
 
 mod cluster;
+mod fbank;
 pub mod label;
+pub mod live;
 mod mel;
+pub mod print;
 mod segmentation;
 mod turns;
 mod voice;
@@ -21,11 +26,13 @@ use std::{collections::VecDeque, path::Path};
 
 use media::time::Span;
 
+pub use self::voice::{Thresholds, VoiceKind};
 use self::{
     cluster::{Groups, Piece},
-    mel::{Mel, Row},
+    mel::Row,
+    print::VoicePrint,
     segmentation::{Overlaid, STRIDE, Segmentation},
-    voice::Voice,
+    voice::{Picture, Voice},
 };
 use crate::{
     onnx::Library,
@@ -34,9 +41,19 @@ use crate::{
     vad::silero::{self, Silero},
 };
 
-/// A person of one recording; counts up from zero in the order in which they first speak.
+/// A person of one recording; counts up in the order in which they first speak, from zero or behind those who are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VoiceId(pub u16);
+
+/// How the voices of a stream are told apart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Diarization {
+    /// Voices that may be recognized: the first is [`VoiceId`] 0 and so on, and whoever is none of them counts up from
+    /// there.
+    pub known: Vec<VoicePrint>,
+    /// How many people there are, where somebody knows; those who are known and silent are among them.
+    pub expected: Option<usize>,
+}
 
 /// Somebody speaks. Turns of two people overlap where both speak at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +87,7 @@ struct Hop {
 pub struct Diarizer {
     speech: Hearing,
     voice: Voice,
-    mel: Mel,
+    picture: Picture,
     /// Sound that [`Hearing`] may still look at.
     sound: Vec<f32>,
     /// Which sample the sound begins at.
@@ -85,10 +102,11 @@ pub struct Diarizer {
     next_piece: usize,
     pieces: Vec<Piece>,
     groups: Groups,
+    known: Vec<VoicePrint>,
 }
 
 impl Diarizer {
-    /// Loads the models: for [`Speech`] either of the two, and the voice model `resemblyzer_ge2e.onnx`.
+    /// Loads the models: for [`Speech`] either of the two, and a voice model ([`VoiceKind`]).
     ///
     /// # Errors
     /// [`Error::Model`] when a file is missing, cut, or another model.
@@ -103,10 +121,11 @@ impl Diarizer {
                 Hearing::Activity { model: Silero::load(library, path)?, state: Box::default(), heard: 0 }
             }
         };
+        let voice = Voice::load(library, voice)?;
         Ok(Self {
             speech,
-            voice: Voice::load(library, voice)?,
-            mel: Mel::new(),
+            picture: Picture::new(voice.kind()),
+            voice,
             sound: Vec::new(),
             sound_at: 0,
             hops: Vec::new(),
@@ -115,7 +134,14 @@ impl Diarizer {
             next_piece: PIECE_STEP / 2,
             pieces: Vec::new(),
             groups: Groups::default(),
+            known: Vec::new(),
         })
+    }
+
+    /// Voices that may be recognized: the first is [`VoiceId`] 0 and so on, and whoever is none of them counts up from
+    /// there. A print that another model made is nobody's here.
+    pub fn know(&mut self, known: Vec<VoicePrint>) {
+        self.known = known;
     }
 
     /// Takes the next samples: 16 kHz mono in [-1, 1]. What is not a number is silence, what is louder than full is
@@ -127,7 +153,7 @@ impl Diarizer {
         let from = self.sound.len();
         let sane = |sample: &f32| if sample.is_finite() { sample.clamp(-1.0, 1.0) } else { 0.0 };
         self.sound.extend(samples.iter().map(sane));
-        self.mel.hear(&self.sound[from..], &mut self.rows);
+        self.picture.hear(&self.sound[from..], &mut self.rows);
         self.speech.hear(&self.sound, self.sound_at, &mut self.hops)?;
         self.forget();
         self.gather(false)
@@ -138,11 +164,12 @@ impl Diarizer {
     /// # Errors
     /// [`Error::Engine`] when the engine fails.
     pub fn finish(mut self, expected: Option<usize>) -> Result<Vec<Turn>, Error> {
-        self.mel.end(&mut self.rows);
+        self.picture.end(&mut self.rows);
         self.speech.end(&self.sound, self.sound_at, &mut self.hops)?;
         self.gather(true)?;
         let people = cluster::people(self.groups, &self.pieces, expected);
-        Ok(turns::turns(&self.hops, &self.pieces, &people))
+        let names = cluster::names(&people, &self.known, self.voice.kind());
+        Ok(turns::turns(&self.hops, &self.pieces, &people, &names))
     }
 
     /// Lets go of sound that nothing looks at any more.

@@ -6,6 +6,8 @@
 use media::time::{MediaTime, Span};
 use serde::Serialize;
 
+use crate::diarize::VoiceId;
+
 /// One utterance of one stream; counts up from zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
@@ -19,6 +21,17 @@ pub struct Word {
     /// When it was spoken. Spans of one final increase and never overlap.
     pub span: Span,
     /// How sure the recognizer is, 0..=1.
+    pub confidence: f32,
+}
+
+/// Words one after another that one voice said.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VoiceRun {
+    /// How many words; never nought.
+    pub words: usize,
+    /// Whose voice; `None` for one that is like nobody's yet.
+    pub voice: Option<VoiceId>,
+    /// How sure that is, 0..=1.
     pub confidence: f32,
 }
 
@@ -51,6 +64,8 @@ pub enum LostWhy {
 /// `Final` of the last utterance of a stretch of speech. A `Final` may be empty when the sound was no speech.
 /// A `TurnEnded` comes at most once a pause, before or after the `Final` that the pause brings, and never once
 /// somebody has spoken again; only streams that ask for it have any, and only where its model is installed.
+/// A stream that is told voices has its `Final`s up to 600 ms later than others, and what comes behind them too; a
+/// `Relabelled` comes any time after the `Final` that it is about.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// Somebody began to speak.
@@ -85,6 +100,17 @@ pub enum Event {
         cut: Cut,
         /// The language as the recognizer knows it, such as `en`.
         language: Option<String>,
+        /// Who said which of the words, in their order, as far as voices tell by now: the runs hold all words. Empty
+        /// where voices are not told apart.
+        voices: Vec<VoiceRun>,
+    },
+    /// What was said of the voices of an utterance was wrong, or too little was known of them: this replaces it.
+    /// Comes any time after its `Final`, more than once if need be, also after the last of the audio.
+    Relabelled {
+        /// Which utterance.
+        utterance: UtteranceId,
+        /// As in its `Final`, for the same words.
+        voices: Vec<VoiceRun>,
     },
     /// Nobody speaks any more.
     SpeechEnded {

@@ -6,6 +6,7 @@
 //! the score live in separate files, so that decisions are tested with numbers.
 
 pub mod agree;
+pub mod cleaner;
 pub mod diarize;
 pub mod event;
 pub mod hallucination;

@@ -1,15 +1,21 @@
-//! The ears of the process: one voice-activity thread and a fixed number of decoders for every stream.
+//! The ears of the process: one voice-activity thread, a fixed number of decoders and one thread that tells voices
+//! apart, for every stream.
 //!
-//! Thin shell around [`crate::listener`]: it owns the threads (`ears`, `asr-N`), the queues and the clock, and
-//! decides nothing but whose turn it is. Crossings: writer → `ears` holds 4 s a stream, a full one makes the
+//! Thin shell around [`crate::listener`]: it owns the threads (`ears`, `asr-N`, `voices`), the queues and the clock,
+//! and decides nothing but whose turn it is. Crossings: writer → `ears` holds 4 s a stream, a full one makes the
 //! writer wait; `ears` → workers is one place a stream, the earliest due first; worker → reader holds 256
 //! events, a newer partial replaces an unread one of the same utterance, and a reader that lets it fill up
 //! stops its own stream, whose writer then waits. Nothing of one stream is ever waited for by another.
+//! `ears` → `voices` holds 4 s a stream: what does not fit is heard as silence, but a file's writer waits. Words of a
+//! stream that asks for voices wait for them in [`held`], 600 ms at most while it is live.
 
+mod backlog;
 mod cell;
 mod ears;
+mod held;
 pub mod journal;
 pub mod replay;
+mod voices;
 mod worker;
 
 use std::{
@@ -26,6 +32,7 @@ use tokio::sync::Notify;
 
 use self::cell::{Cell, INBOX_SAMPLES};
 use crate::{
+    diarize::{Diarization, live},
     event::Event,
     recognizer::{Error, Hints, Info, Recognizer},
     turn,
@@ -59,6 +66,11 @@ pub struct StreamConfig {
     /// what the model learned from. `None` never asks, as when the ears have no model for it
     /// ([`Ears::scores_turns`]).
     pub turn_after_ms: Option<u32>,
+    /// Whether it is told whose voice says what ([`Event::Final`] has it, [`Event::Relabelled`] puts it right).
+    /// `None` tells nothing of voices, as when the ears cannot tell them ([`Ears::tells_voices`]). A `Final` of a live
+    /// stream waits for that 600 ms at most, and what comes behind it waits with it: all but a `TurnEnded` that is
+    /// about its own pause. Whoever begins to speak ends the wait.
+    pub diarization: Option<Diarization>,
 }
 
 impl Default for StreamConfig {
@@ -70,6 +82,7 @@ impl Default for StreamConfig {
             starts_at: MediaTime::ZERO,
             live: true,
             turn_after_ms: None,
+            diarization: None,
         }
     }
 }
@@ -105,6 +118,14 @@ pub struct Stats {
     pub lost: u64,
 }
 
+/// What ears can tell besides words.
+pub struct Senses {
+    /// Says whether somebody who pauses is done.
+    pub turn: Option<turn::Model>,
+    /// Tells voices apart, or why nothing does, for whoever asks the server.
+    pub voices: Result<live::Models, String>,
+}
+
 /// Everything that listens. Cheap to clone; dropping the last clone stops the threads and ends every stream.
 #[derive(Clone)]
 pub struct Ears {
@@ -118,6 +139,10 @@ struct Shared {
     options: Options,
     /// Scores pauses; without it nobody's are.
     turn: Option<turn::Model>,
+    /// The line for `voices`; without it nobody is told of voices.
+    voices: Option<voices::Line>,
+    /// Why there is none.
+    no_voices: Option<String>,
     ready: ears::Ready,
     wanted: worker::Wanted,
     closing: AtomicBool,
@@ -136,6 +161,9 @@ impl Drop for Stop {
         self.0.closing.store(true, Ordering::SeqCst);
         self.0.ready.wake_all();
         self.0.wanted.wake_all();
+        if let Some(line) = &self.0.voices {
+            line.wake_all();
+        }
         self.0.stopped.notify_waiters();
     }
 }
@@ -159,10 +187,31 @@ impl Ears {
         turn: Option<turn::Model>,
         options: Options,
     ) -> Result<Self, Error> {
+        let senses = Senses { turn, voices: Err("these ears have no model for voices".to_owned()) };
+        Self::start_with(recognizer, silero, senses, options)
+    }
+
+    /// The same; streams that ask are told what the ears have senses for.
+    ///
+    /// # Errors
+    /// When a decoder cannot be instantiated or a thread cannot be started.
+    pub fn start_with(
+        recognizer: Arc<dyn Recognizer>,
+        silero: Silero,
+        senses: Senses,
+        options: Options,
+    ) -> Result<Self, Error> {
+        let Senses { turn, voices } = senses;
+        let (voices, no_voices) = match voices {
+            Ok(models) => (Some(models), None),
+            Err(why) => (None, Some(why)),
+        };
         let shared = Arc::new(Shared {
             info: recognizer.info().clone(),
             options: Options { workers: options.workers.max(1), ..options },
             turn,
+            voices: voices.as_ref().map(|_| voices::Line::default()),
+            no_voices,
             ready: ears::Ready::default(),
             wanted: worker::Wanted::default(),
             closing: AtomicBool::new(false),
@@ -180,6 +229,10 @@ impl Ears {
         }
         let of_ears = shared.clone();
         spawn("ears".to_owned(), move || ears::run(&of_ears, silero))?;
+        if let Some(models) = voices {
+            let of_voices = shared.clone();
+            spawn("voices".to_owned(), move || voices::run(&of_voices, models))?;
+        }
         Ok(Self { shared, _stop: stop })
     }
 
@@ -191,6 +244,16 @@ impl Ears {
     /// Whether streams that ask are told when a turn has ended.
     pub fn scores_turns(&self) -> bool {
         self.shared.turn.is_some()
+    }
+
+    /// Whether streams that ask are told whose voice says what.
+    pub fn tells_voices(&self) -> bool {
+        self.shared.voices.is_some()
+    }
+
+    /// Why streams are not told whose voice says what; `None` when they are.
+    pub fn no_voices(&self) -> Option<&str> {
+        self.shared.no_voices.as_deref()
     }
 
     /// What is going on now.
@@ -230,7 +293,11 @@ impl Ears {
             .streams
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |open| (open < max).then_some(open + 1))
             .map_err(|_| Refused::Full(max))?;
-        let config = StreamConfig { turn_after_ms: config.turn_after_ms.filter(|_| self.scores_turns()), ..config };
+        let config = StreamConfig {
+            turn_after_ms: config.turn_after_ms.filter(|_| self.scores_turns()),
+            diarization: config.diarization.filter(|_| self.tells_voices()),
+            ..config
+        };
         let id = shared.next_stream.fetch_add(1, Ordering::Relaxed);
         let notes = journal.map(|journal| journal::Notes::open(journal, &config, &shared.info));
         let track = notes.as_ref().map(journal::Notes::track);

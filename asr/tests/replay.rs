@@ -5,11 +5,12 @@ mod fixture;
 use std::{collections::BTreeMap, fs::File, sync::Arc, thread, time::Instant};
 
 use asr::{
+    diarize::{Diarization, Speech, live},
     event::Event,
     moonshine::Moonshine,
     onnx::Library,
     pool::{
-        Ears, Options, StreamConfig,
+        Ears, Options, Senses, StreamConfig,
         journal::{Opened, Step},
         replay::Stream,
     },
@@ -29,12 +30,23 @@ fn streams_heard_at_once_are_heard_again_to_the_same_events() {
     let options = Options { workers: 2, streams_max: 8 };
     // Without the model the streams ask for nothing, and are heard again all the same.
     let turn = fixture::smart_turn().map(|(library, model)| turn::Model::load(&library, &model).expect("a model"));
-    let ears = Ears::start_with_turns(Arc::new(moonshine), silero(), turn, options).expect("the ears start");
+    let voices = fixture::voices().map(|(library, segmentation, voice)| {
+        live::Models::load(&library, Speech::Segmentation(&segmentation), &voice).expect("models")
+    });
+    let senses = Senses { turn, voices: voices.ok_or_else(|| "they are not here".to_owned()) };
+    let ears = Ears::start_with(Arc::new(moonshine), silero(), senses, options).expect("the ears start");
 
     let (mut speaking, mut hearing) = (Vec::new(), Vec::new());
     for (index, sound) in sounds.into_iter().enumerate() {
         let turn_after_ms = (index != 2).then_some(200);
-        let config = StreamConfig { live: index != 1, partials: index != 2, turn_after_ms, ..StreamConfig::default() };
+        let diarization = (index != 0).then(Diarization::default);
+        let config = StreamConfig {
+            live: index != 1,
+            partials: index != 2,
+            turn_after_ms,
+            diarization,
+            ..StreamConfig::default()
+        };
         let (mut input, mut events) = ears.open_noted(config, Some(&journal)).expect("a place");
         let track = events.track().expect("a noted stream has a track");
         // At some forty times the speed of speech, in pieces that fit no window.

@@ -4,13 +4,19 @@
 //! model that is missing is no failure of the server, which then says which command brings it; a model that is
 //! there and broken is. Blocking: call it before serving, or on a blocking thread.
 
-use std::{num::NonZero, sync::Arc, thread};
+use std::{
+    num::NonZero,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
 
 use asr::{
-    diarize::{Diarizer, Speech},
+    cleaner::{self, Cleaning},
+    diarize::{Diarizer, Speech, VoiceKind, live, print::Enroller},
     moonshine::Moonshine,
     onnx::Library,
-    pool::{Ears, Options},
+    pool::{Ears, Options, Senses},
     recognizer::Recognizer,
     turn,
     vad::silero::Silero,
@@ -105,7 +111,29 @@ pub fn start(config: &Config) -> Result<Result<Ears, NoEars>, Broken> {
     let info = recognizer.info();
     tracing::info!(engine = info.engine, model = %info.model, workers = size.workers, streams_max = size.streams_max, "recognizer loaded");
     let options = Options { workers: size.workers, streams_max: size.streams_max };
-    Ok(Ok(Ears::start_with_turns(recognizer, silero, end_of_turn(&store, &library)?, options)?))
+    let senses =
+        Senses { turn: end_of_turn(&store, &library)?, voices: live_voices(&store, &library, config.asr.diarization) };
+    Ok(Ok(Ears::start_with(recognizer, silero, senses, options)?))
+}
+
+/// What tells voices apart while they speak, or why nothing does. Words are worth having without it, so that a model
+/// that is broken is said and no reason not to start.
+fn live_voices(store: &Store, library: &Library, is_wanted: bool) -> Result<live::Models, String> {
+    if !is_wanted {
+        return Err("asr.diarization is off".to_owned());
+    }
+    let why = match with_voice(store, library, live::Models::load) {
+        Ok(models) => return Ok(models),
+        Err(why) => why,
+    };
+    match &why {
+        Broken::Model(Unusable::Missing { .. }) => tracing::info!(%why, "nobody is told whose voice says what"),
+        Broken::Model(Unusable::ByHand { path, .. }) if !path.exists() => {
+            tracing::info!(%why, "nobody is told whose voice says what");
+        }
+        _ => tracing::warn!(%why, "nobody is told whose voice says what"),
+    }
+    Err(why.to_string())
 }
 
 /// The model that says whether somebody who pauses is done. Where it is missing nobody is told.
@@ -126,23 +154,59 @@ fn end_of_turn(store: &Store, library: &Library) -> Result<Option<turn::Model>, 
 /// [`Broken`] when the voice model is not there, or files are there and wrong.
 pub fn diarizer(config: &Config) -> Result<Diarizer, Broken> {
     let store = Store::open(models::folder(None, config.models.dir.as_deref())?);
+    // Said first: what is missing may be all that is.
+    store.voice()?;
+    with_voice(&store, &library(&store)?, Diarizer::load)
+}
+
+/// Loads something that tells voices apart.
+fn with_voice<T>(
+    store: &Store,
+    library: &Library,
+    load: impl FnOnce(&Library, Speech<'_>, &Path) -> Result<T, asr::recognizer::Error>,
+) -> Result<T, Broken> {
     let voice = store.voice()?;
-    let library = library(&store)?;
     let loaded = match store.segmentation() {
-        Ok(path) => Diarizer::load(&library, Speech::Segmentation(&path), &voice),
+        Ok(path) => load(library, Speech::Segmentation(&path), &voice),
         Err(missing @ Unusable::Missing { .. }) => {
             tracing::info!(%missing, "two who speak at once are heard as one");
-            Diarizer::load(&library, Speech::Activity(&store.silero()?), &voice)
+            load(library, Speech::Activity(&store.silero()?), &voice)
         }
         Err(damaged) => return Err(damaged.into()),
     };
-    loaded.map_err(|error| match error {
-        // No command brings this one anew.
+    loaded.map_err(|error| by_hand(error, voice))
+}
+
+/// Loads what makes prints of voices. Speech is what the voice-activity model takes for it, where that is there.
+///
+/// # Errors
+/// [`Broken`] when the voice model is not there, or files are there and wrong.
+pub fn enroller(config: &Config) -> Result<Enroller, Broken> {
+    let store = Store::open(models::folder(None, config.models.dir.as_deref())?);
+    let voice = store.voice()?;
+    let library = library(&store)?;
+    let enroller = Enroller::load(&library, &voice).map_err(|error| by_hand(error, voice))?;
+    match store.silero() {
+        Ok(path) => Ok(enroller.with_activity(Silero::load(&library, &path)?)),
+        Err(Unusable::Missing { .. }) => Ok(enroller),
+        Err(damaged) => Err(damaged.into()),
+    }
+}
+
+/// Which model tells voices apart here, where there is one. Looks at the folder and loads nothing.
+pub fn voice_kind(config: &Config) -> Option<VoiceKind> {
+    let store = Store::open(models::folder(None, config.models.dir.as_deref()).ok()?);
+    store.voice().ok().map(|path| VoiceKind::at(&path))
+}
+
+/// What is wrong with a voice model, which no command brings anew.
+fn by_hand(error: asr::recognizer::Error, voice: PathBuf) -> Broken {
+    match error {
         asr::recognizer::Error::Model { path, why } if path == voice.display().to_string() => {
             Unusable::ByHand { path: voice, why: format!("is not right ({why})") }.into()
         }
         other => other.into(),
-    })
+    }
 }
 
 /// Loads the recognizer that the configuration asks for, and the voice-activity model.
@@ -179,7 +243,12 @@ fn load_from(
             None => moonshine(store, asr, library)?,
         },
     };
-    Ok((recognizer, silero))
+    Ok((cleaner::before(recognizer, cleaning(asr)), silero))
+}
+
+/// What is done to the sound before it is recognized.
+fn cleaning(asr: &Asr) -> Cleaning {
+    Cleaning { gain: asr.gain, suppression: asr.noise_suppression }
 }
 
 /// Whether the model's name says which engine is meant.

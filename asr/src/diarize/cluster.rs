@@ -8,6 +8,8 @@
 //! The thresholds were found on recordings of meetings and held against readings by one person, who stays one. Two
 //! halves of one person's speech were 0.88 to 0.97 alike, different people of one meeting up to 0.86.
 
+use super::{print::VoicePrint, voice::VoiceKind};
+
 /// How alike a piece must be to a group to join it. Both are unit vectors; the figure is their cosine.
 const JOINS: f32 = 0.77;
 
@@ -24,7 +26,7 @@ const LEAST_PIECES: usize = 10;
 const LEAST_PIECES_EXPECTED: usize = 6;
 
 /// People that are told apart in one recording: those who speak most.
-const MOST_PEOPLE: usize = 20;
+pub(super) const MOST_PEOPLE: usize = 20;
 
 /// Groups that are kept at once. When all are taken, what is like none of them joins the likest.
 const MOST_GROUPS: usize = 200;
@@ -45,21 +47,21 @@ pub(super) struct Piece {
 
 /// Pieces that are alike.
 #[derive(Clone, Debug)]
-struct Group {
+pub(super) struct Group {
     /// Sum of the voices, each weighted with its speech.
     sum: Vec<f32>,
-    hops: usize,
-    pieces: usize,
+    pub(super) hops: usize,
+    pub(super) pieces: usize,
 }
 
 impl Group {
-    fn of(piece: &Piece) -> Self {
+    pub(super) fn of(piece: &Piece) -> Self {
         let mut group = Self { sum: vec![0.0; piece.voice.len()], hops: 0, pieces: 0 };
         group.take(piece);
         group
     }
 
-    fn take(&mut self, piece: &Piece) {
+    pub(super) fn take(&mut self, piece: &Piece) {
         for (sum, part) in self.sum.iter_mut().zip(&piece.voice) {
             *sum += part * piece.hops as f32;
         }
@@ -67,7 +69,7 @@ impl Group {
         self.pieces += 1;
     }
 
-    fn join(&mut self, other: &Self) {
+    pub(super) fn join(&mut self, other: &Self) {
         for (sum, part) in self.sum.iter_mut().zip(&other.sum) {
             *sum += part;
         }
@@ -76,19 +78,24 @@ impl Group {
     }
 
     /// The voice of the whole group, a unit vector.
-    fn voice(&self) -> Vec<f32> {
+    pub(super) fn voice(&self) -> Vec<f32> {
         let length = dot(&self.sum, &self.sum).sqrt().max(f32::MIN_POSITIVE);
         self.sum.iter().map(|part| part / length).collect()
     }
 }
 
 /// What was heard so far, gathered as it comes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Groups {
     groups: Vec<Group>,
 }
 
 impl Groups {
+    /// All of them.
+    pub(super) fn all(&self) -> &[Group] {
+        &self.groups
+    }
+
     /// Puts a piece where it belongs.
     pub(super) fn take(&mut self, piece: &Piece) {
         let likeness =
@@ -168,6 +175,54 @@ fn reassigned(people: &[Group], pieces: &[Piece], nobody_else: bool) -> Vec<Grou
         }
     }
     found.into_iter().flatten().filter(|group| nobody_else || group.pieces >= LEAST_PIECES).collect()
+}
+
+/// Which known voices the people are.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// For each of the people, their place among the known voices.
+    of: Vec<Option<usize>>,
+    /// How many voices are known, whether they spoke or not.
+    known: usize,
+}
+
+impl Names {
+    /// Everybody has a number already.
+    pub(super) fn given(of: Vec<Option<usize>>) -> Self {
+        Self { of, known: 0 }
+    }
+
+    /// Which known voice a person is.
+    pub(super) fn of(&self, person: usize) -> Option<usize> {
+        self.of.get(person).copied().flatten()
+    }
+
+    /// How many voices are known.
+    pub(super) fn known(&self) -> usize {
+        self.known
+    }
+}
+
+/// Who of the people has which of the `known` voices: the likest first, and nobody two. Whoever is not as like a known
+/// voice as one person is to themselves has none.
+pub(super) fn names(people: &[Vec<f32>], known: &[VoicePrint], kind: VoiceKind) -> Names {
+    let mut names = Names { of: vec![None; people.len()], known: known.len() };
+    let mut pairs: Vec<(f32, usize, usize)> = Vec::new();
+    for (person, voice) in people.iter().enumerate() {
+        for (at, print) in known.iter().enumerate() {
+            if &*print.model == kind.name() && print.voice.len() == voice.len() {
+                pairs.push((dot(voice, &print.voice), person, at));
+            }
+        }
+    }
+    pairs.retain(|(alike, ..)| *alike >= kind.thresholds().one_person);
+    pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
+    for (_, person, at) in pairs {
+        if names.of[person].is_none() && !names.of.contains(&Some(at)) {
+            names.of[person] = Some(at);
+        }
+    }
+    names
 }
 
 /// Cosine of two unit vectors.
@@ -262,6 +317,28 @@ mod tests {
             groups.take(&Piece { at, hops: 160, voice: strange });
         }
         assert_eq!(groups.groups.len(), MOST_GROUPS);
+    }
+
+    #[test]
+    fn a_known_voice_is_one_person_and_nobody_has_two() {
+        let kind = VoiceKind::Ge2e;
+        let voice = |parts: &[f32]| -> Vec<f32> {
+            let length = dot(parts, parts).sqrt();
+            let mut voice = vec![0.0; 256];
+            voice.iter_mut().zip(parts).for_each(|(to, part)| *to = part / length);
+            voice
+        };
+        let print = |model: &str, parts: &[f32]| VoicePrint::new(model, &voice(parts)).unwrap();
+        let people = [voice(&[1.0, 0.0, 0.2]), voice(&[0.0, 1.0]), voice(&[1.0])];
+        let known = [
+            print(kind.name(), &[0.0, 0.0, 0.0, 1.0]),
+            print(kind.name(), &[1.0]),
+            print("of-another-kind", &[0.0, 1.0]),
+        ];
+        let found = names(&people, &known, kind);
+        // The third is likest; the first, who is nearly as like, stays somebody else.
+        assert_eq!([0, 1, 2].map(|person| found.of(person)), [None, None, Some(1)]);
+        assert_eq!((found.known(), found.of(9)), (3, None));
     }
 
     #[test]

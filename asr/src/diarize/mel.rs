@@ -1,4 +1,4 @@
-//! The picture that the voice model looks at: the power in 40 mel bands, a row every 10 ms.
+//! The picture that the GE2E voice model looks at: the power in 40 mel bands, a row every 10 ms.
 //!
 //! Pure. Sound comes in pieces of any length and rows come out as soon as they are certain, each with the power
 //! of its 10 ms of sound, so that whoever gathers rows can even out how loud somebody is. No logarithm, no
@@ -11,16 +11,19 @@ use realfft::{RealFftPlanner, RealToComplex, num_complex::Complex};
 
 use crate::turn::features::{Band, HOP, WINDOW, bands, hann};
 
-/// Mel bands: the columns of a row.
+/// Mel bands: the columns of a row that this picture fills.
 pub(super) const MELS: usize = 40;
+
+/// Columns that a row has room for: as many as the widest picture of any voice model.
+pub(super) const COLUMNS: usize = 80;
 
 const HALF: usize = WINDOW / 2;
 
 /// 10 ms of sound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Row {
-    /// Power in each band.
-    pub(super) bands: [f32; MELS],
+    /// What there is of each band, as the model wants it; columns that its picture lacks are zero.
+    pub(super) bands: [f32; COLUMNS],
     /// Mean square of the samples.
     pub(super) power: f32,
 }
@@ -84,7 +87,7 @@ impl Mel {
         for (power, point) in self.power.iter_mut().zip(&self.spectrum) {
             *power = point.norm_sqr();
         }
-        let mut row = Row { bands: [0.0; MELS], power: loudness };
+        let mut row = Row { bands: [0.0; COLUMNS], power: loudness };
         for (slot, band) in row.bands.iter_mut().zip(&self.bands) {
             *slot = band.of(&self.power);
         }

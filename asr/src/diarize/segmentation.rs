@@ -22,8 +22,11 @@ pub(super) const WINDOW: usize = 160_000;
 /// nothing but the cost.
 pub(super) const STRIDE: usize = 32_000;
 
-/// Moments that the model tells of in a window.
-const MOMENTS: usize = 589;
+/// Moments that the model tells of in a window of that many samples: 589 in 10 s. Its layers look at 251 samples every
+/// 10, then take the largest of three, thrice, with five of these looked at together in between.
+const fn moments(samples: usize) -> usize {
+    ((((samples - 251) / 10 + 1) / 3 - 4) / 3 - 4) / 3
+}
 
 /// What the model tells of a moment.
 const CLASSES: usize = 7;
@@ -36,10 +39,10 @@ const STEP: i64 = 270;
 const FIRST: i64 = 495;
 
 /// From this mean probability on somebody speaks. Lower than even: the model is quick to hear a pause.
-const SPEECH: f32 = 0.4;
+pub(super) const SPEECH: f32 = 0.4;
 
 /// From this mean probability on two speak.
-const OVERLAP: f32 = 0.5;
+pub(super) const OVERLAP: f32 = 0.5;
 
 /// The loaded model.
 #[derive(Debug)]
@@ -65,7 +68,8 @@ impl Segmentation {
         Ok(segmentation)
     }
 
-    /// What the model tells of a window of [`WINDOW`] samples: [`CLASSES`] logarithms for each of [`MOMENTS`].
+    /// What the model tells of a window of some seconds, [`WINDOW`] samples as it learned: [`CLASSES`] logarithms for
+    /// each of its [`moments`].
     ///
     /// # Errors
     /// [`Error::Engine`] when the engine fails.
@@ -73,10 +77,21 @@ impl Segmentation {
         let outputs = self.session.run(&[Input::F32(&[1, 1, window.len()], window)], &self.select)?;
         match outputs[0].f32s()? {
             // Another number of moments is another model: its moments would lie elsewhere.
-            (shape, told) if *shape == [1, MOMENTS as i64, CLASSES as i64] => Ok(told.to_vec()),
+            (shape, told) if *shape == [1, moments(window.len()) as i64, CLASSES as i64] => Ok(told.to_vec()),
             (shape, _) => Err(Error::Engine(format!("segmentation: a result of another shape ({shape:?})"))),
         }
     }
+}
+
+/// How likely anybody speaks at the hop `at`, and how likely two do, by what was told of the window whose first sample
+/// is `start`.
+pub(super) fn told_at(told: &[f32], start: i64, at: usize) -> Option<(f32, f32)> {
+    let moments = told.len() / CLASSES;
+    let sample = (at * HOP + HOP / 2) as i64 - start;
+    let moment = (sample - FIRST + STEP / 2).div_euclid(STEP);
+    let moment = usize::try_from(moment).unwrap_or(0).min(moments.saturating_sub(1));
+    let told = told.get(moment * CLASSES..(moment + 1) * CLASSES)?;
+    Some((1.0 - told[0].exp(), told[FIRST_PAIR..].iter().map(|told| told.exp()).sum()))
 }
 
 /// Windows laid over each other, hop by hop.
@@ -99,21 +114,17 @@ impl Overlaid {
     /// Lays the window whose first sample is `start` (negative for one that begins before the sound) over those
     /// before.
     pub(super) fn add(&mut self, start: i64, told: &[f32]) {
-        let moments = told.len() / CLASSES;
         let hop = HOP as i64;
         let first = usize::try_from(start.div_euclid(hop)).unwrap_or(0).max(self.settled);
         let end = usize::try_from((start + WINDOW as i64).div_euclid(hop)).unwrap_or(0);
         for at in first..end {
-            let sample = at as i64 * hop + hop / 2 - start;
-            let moment = (sample - FIRST + STEP / 2).div_euclid(STEP);
-            let moment = usize::try_from(moment).unwrap_or(0).min(moments.saturating_sub(1));
-            let Some(told) = told.get(moment * CLASSES..(moment + 1) * CLASSES) else { return };
+            let Some((speech, overlap)) = told_at(told, start, at) else { return };
             while self.settled + self.open.len() <= at {
                 self.open.push_back(Sum::default());
             }
             let sum = &mut self.open[at - self.settled];
-            sum.speech += 1.0 - told[0].exp();
-            sum.overlap += told[FIRST_PAIR..].iter().map(|told| told.exp()).sum::<f32>();
+            sum.speech += speech;
+            sum.overlap += overlap;
             sum.windows += 1.0;
         }
     }
@@ -137,7 +148,7 @@ mod tests {
     /// A window in which one class is certain at each moment.
     fn told(class: impl Fn(usize) -> usize) -> Vec<f32> {
         let mut told = Vec::new();
-        for moment in 0..MOMENTS {
+        for moment in 0..moments(WINDOW) {
             let heard = class(moment);
             told.extend((0..CLASSES).map(|at| if at == heard { 0.0 } else { -50.0 }));
         }
@@ -148,6 +159,11 @@ mod tests {
         let mut hops = Vec::new();
         overlaid.settle(until, &mut hops);
         hops
+    }
+
+    #[test]
+    fn a_window_has_as_many_moments_as_the_model_was_seen_to_tell() {
+        assert_eq!((moments(WINDOW), moments(WINDOW / 2)), (589, 293));
     }
 
     #[test]

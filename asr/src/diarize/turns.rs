@@ -12,7 +12,7 @@ use media::{
 
 use super::{
     Hop, Turn, VoiceId,
-    cluster::{Piece, STRANGE, dot},
+    cluster::{Names, Piece, STRANGE, dot},
 };
 use crate::turn::features::HOP;
 
@@ -31,8 +31,9 @@ const SECOND_HOPS: usize = 300;
 /// Nobody speaks.
 const NOBODY: u8 = u8::MAX;
 
-/// Who spoke when, by start. The people are numbered in the order in which they first speak.
-pub(super) fn turns(hops: &[Hop], pieces: &[Piece], people: &[Vec<f32>]) -> Vec<Turn> {
+/// Who spoke when, by start. Those who are known have their own numbers; the others are numbered behind them, in the order
+/// in which they first speak.
+pub(super) fn turns(hops: &[Hop], pieces: &[Piece], people: &[Vec<f32>], names: &Names) -> Vec<Turn> {
     let spoken: Vec<usize> = (0..hops.len()).filter(|&at| hops[at].speech).collect();
     let unknown = people.len();
     let mut first = vec![NOBODY; hops.len()];
@@ -53,7 +54,7 @@ pub(super) fn turns(hops: &[Hop], pieces: &[Piece], people: &[Vec<f32>]) -> Vec<
         }
     }
     found.sort_unstable();
-    numbered(&breathed(&found, hops.len()), unknown)
+    numbered(&breathed(&found, hops.len()), unknown, names)
 }
 
 /// Who most likely speaks at each hop of speech: an index into the people, or their number for an unknown voice.
@@ -161,17 +162,20 @@ fn breathed(found: &[(usize, usize, usize)], hops: usize) -> Vec<(usize, usize, 
 }
 
 /// Gives the people their numbers and the turns their times.
-fn numbered(found: &[(usize, usize, usize)], unknown: usize) -> Vec<Turn> {
+fn numbered(found: &[(usize, usize, usize)], unknown: usize, names: &Names) -> Vec<Turn> {
     let mut order: Vec<usize> = Vec::new();
     let time = |hop: usize| MediaTime::from_samples((hop * HOP) as u64, EAR_HZ);
     found
         .iter()
         .map(|&(start, end, who)| {
             let voice = (who != unknown).then(|| {
-                let known = order.iter().position(|&other| other == who);
-                let number = known.unwrap_or_else(|| {
-                    order.push(who);
-                    order.len() - 1
+                let number = names.of(who).unwrap_or_else(|| {
+                    let before = order.iter().position(|&other| other == who);
+                    let place = before.unwrap_or_else(|| {
+                        order.push(who);
+                        order.len() - 1
+                    });
+                    names.known() + place
                 });
                 VoiceId(number as u16)
             });
@@ -196,7 +200,7 @@ mod tests {
 
     fn told(hops: &[Hop], pieces: &[Piece]) -> Vec<(Option<u16>, u64, u64)> {
         let people: Vec<Vec<f32>> = (0..3).map(voice).collect();
-        turns(hops, pieces, &people)
+        turns(hops, pieces, &people, &Names::default())
             .iter()
             .map(|turn| (turn.voice.map(|voice| voice.0), turn.span.start.as_millis(), turn.span.end.as_millis()))
             .collect()
@@ -255,9 +259,9 @@ mod tests {
 
     #[test]
     fn speech_without_any_voice_is_unknown_and_silence_is_nothing() {
-        let unknown = turns(&speech(300, |_| false), &[], &[]);
+        let unknown = turns(&speech(300, |_| false), &[], &[], &Names::default());
         assert!(unknown.len() == 1 && unknown[0].voice.is_none(), "{unknown:?}");
-        assert!(turns(&speech(300, |_| true), &[], &[]).is_empty());
-        assert!(turns(&[], &[], &[]).is_empty());
+        assert!(turns(&speech(300, |_| true), &[], &[], &Names::default()).is_empty());
+        assert!(turns(&[], &[], &[], &Names::default()).is_empty());
     }
 }

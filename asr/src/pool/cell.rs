@@ -1,7 +1,7 @@
 //! One stream as the threads see it: what is queued for it, its listener, and what it has said.
 //!
 //! Three locks, each held for microseconds and never two of one kind: the inbox (writer and `ears`), the
-//! listener (`ears` and the worker that has its job), the outbox (whoever made events, and the reader).
+//! listener (`ears`, `voices` and the worker that has its job), the outbox (whoever made events, and the reader).
 
 use std::{
     collections::VecDeque,
@@ -17,10 +17,12 @@ use tokio::sync::Notify;
 
 use super::{
     Closed, Shared, StreamConfig,
+    held::{Held, is_newer},
     journal::{Mark, Notes},
+    voices::Voices,
 };
 use crate::{
-    event::Event,
+    event::{Event, UtteranceId, VoiceRun},
     listener::{Job, Listener},
     recognizer::{Error, Hints, Hypothesis},
     vad::{calm::Calm, gate::WINDOW_SAMPLES, silero},
@@ -41,6 +43,8 @@ pub(super) struct Cell {
     pub(super) inbox_room: Notify,
     inbox_room_blocking: Condvar,
     ear: Mutex<Ear>,
+    /// For a stream that is told whose voice says what.
+    pub(super) voices: Option<Voices>,
     outbox: Mutex<Outbox>,
     pub(super) outbox_news: Notify,
     outbox_news_blocking: Condvar,
@@ -63,6 +67,8 @@ struct Inbox {
 pub(super) struct Ear {
     pub(super) listener: Listener,
     pub(super) voice: Voice,
+    /// What it said, while words of it wait for their voices.
+    pub(super) held: Held,
     /// Its place in the line for workers.
     pub(super) due: Option<Instant>,
     /// Where everything that is done to the listener is noted.
@@ -121,6 +127,28 @@ impl Ear {
         self.listener.scored(job, probability);
     }
 
+    /// See [`Held::label`].
+    pub(super) fn labelled(&mut self, utterance: UtteranceId, runs: Vec<VoiceRun>) {
+        if let Some(notes) = &self.notes {
+            notes.labelled(utterance, &runs);
+        }
+        let was_labelled = self.held.label(utterance, runs);
+        debug_assert!(was_labelled, "labels come in the order of their words");
+    }
+
+    /// See [`Held::relabel`].
+    pub(super) fn relabelled(&mut self, utterance: UtteranceId, runs: Vec<VoiceRun>) {
+        if let Some(notes) = &self.notes {
+            notes.relabelled(utterance, &runs);
+        }
+        self.held.relabel(utterance, runs);
+    }
+
+    /// Whether everything was said and nothing more comes of voices.
+    fn is_done(&self) -> bool {
+        self.listener.is_done() && self.held.is_done()
+    }
+
     /// See [`Listener::due`].
     fn ask_due(&mut self, at: Instant) -> Option<Instant> {
         self.note(Mark::Asked, at);
@@ -162,6 +190,7 @@ pub(super) enum Next {
 
 impl Cell {
     pub(super) fn new(id: u64, config: StreamConfig, notes: Option<Notes>, shared: Arc<Shared>) -> Self {
+        let voices = config.diarization.as_ref().map(|wish| Voices::new(wish, config.starts_at));
         Self {
             id,
             live: config.live,
@@ -169,11 +198,13 @@ impl Cell {
             inbox_room: Notify::new(),
             inbox_room_blocking: Condvar::new(),
             ear: Mutex::new(Ear {
+                held: Held::new(voices.is_some(), config.live),
                 listener: Listener::new(config, shared.info.window_max_s),
                 voice: Voice::default(),
                 due: None,
                 notes,
             }),
+            voices,
             outbox: Mutex::default(),
             outbox_news: Notify::new(),
             outbox_news_blocking: Condvar::new(),
@@ -288,17 +319,62 @@ impl Cell {
         Next::Window(window, count)
     }
 
-    /// Whether nothing more should be heard for now: the reader or the decoders are behind.
+    /// Whether nothing more should be heard for now: the reader, the decoders or the voices are behind.
     pub(super) fn is_stalled(&self, ear: &Ear) -> bool {
-        let reader_behind = lock(&self.outbox).events.len() >= OUTBOX_EVENTS;
-        reader_behind || (!self.live && ear.listener.is_backed_up())
+        let reader_behind = self.room() == 0 || ear.held.len() >= OUTBOX_EVENTS;
+        let voices_behind = || self.voices.as_ref().is_some_and(|voices| voices.backlog().is_full());
+        reader_behind || (!self.live && (ear.listener.is_backed_up() || voices_behind()))
     }
 
-    /// Moves what the listener said to the reader, and its next wish to the workers.
+    /// How many events the reader has room for.
+    pub(super) fn room(&self) -> usize {
+        OUTBOX_EVENTS.saturating_sub(lock(&self.outbox).events.len())
+    }
+
+    /// Whether the reader has read so far that reading on wakes nobody.
+    pub(super) fn has_room_for_many(&self) -> bool {
+        self.room() >= OUTBOX_EVENTS / 2
+    }
+
+    /// Lets `voices` hear what the listener hears, where the stream asks for it.
+    pub(super) fn let_voices_hear(self: &Arc<Self>, samples: &[f32]) {
+        let (Some(voices), Some(line)) = (&self.voices, &self.shared.voices) else { return };
+        let mut backlog = voices.backlog();
+        if backlog.push(samples, self.live) {
+            metrics::counter!("harmony_drops_total", "crossing" => "voices").increment(1);
+        }
+        let is_worth_a_look = backlog.is_worth_a_look();
+        drop(backlog);
+        if is_worth_a_look {
+            line.add(self);
+        }
+    }
+
+    /// Tells `voices` that the sound has ended.
+    pub(super) fn end_voices(self: &Arc<Self>) {
+        let (Some(voices), Some(line)) = (&self.voices, &self.shared.voices) else { return };
+        voices.backlog().end();
+        line.add(self);
+    }
+
+    /// Moves what the listener said to the reader, and its next wish to the workers. Where words wait for voices, or
+    /// the end does, `voices` looks after them.
     pub(super) fn publish(self: &Arc<Self>, ear: &mut Ear, now: Instant) {
+        self.give_out(ear, now);
+        let is_waited_for = ear.held.is_waiting() || (ear.listener.is_done() && !ear.held.has_ended());
+        if is_waited_for && let Some(line) = &self.shared.voices {
+            line.add(self);
+        }
+    }
+
+    /// The same, by `voices` itself.
+    pub(super) fn give_out(self: &Arc<Self>, ear: &mut Ear, now: Instant) {
+        while let Some(event) = ear.listener.poll() {
+            ear.held.push(event, now);
+        }
         let mut outbox = lock(&self.outbox);
         let mut news = false;
-        while let Some(event) = ear.listener.poll() {
+        while let Some(event) = ear.held.poll() {
             news = true;
             if let Event::Lost { .. } = event {
                 self.shared.lost.fetch_add(1, Ordering::Relaxed);
@@ -309,7 +385,7 @@ impl Cell {
                 _ => outbox.events.push_back(event),
             }
         }
-        if ear.listener.is_done() {
+        if ear.is_done() {
             outbox.done = true;
             news = true;
         }
@@ -328,7 +404,7 @@ impl Cell {
             self.shared.wanted.put(self, ear.due, due);
             ear.due = due;
         }
-        if ear.listener.is_done() {
+        if ear.is_done() {
             ear.notes = None;
         }
     }
@@ -342,6 +418,9 @@ impl Cell {
         drop(outbox);
         if drained {
             self.shared.ready.add(self);
+            if let Some(line) = &self.shared.voices {
+                line.add(self);
+            }
         }
         match event {
             Some(event) => Some(Some(event)),
@@ -355,14 +434,6 @@ impl Cell {
             outbox.events.is_empty() && !outbox.done && !self.shared.closing.load(Ordering::Relaxed)
         };
         let _ = self.outbox_news_blocking.wait_timeout_while(outbox, STOP_NOTICED_WITHIN, quiet);
-    }
-}
-
-/// Whether `event` makes an unread partial of the same utterance worthless.
-fn is_newer(unread: &Event, event: &Event) -> bool {
-    match (unread, event) {
-        (Event::Partial { utterance: old, .. }, Event::Partial { utterance: new, .. }) => old == new,
-        _ => false,
     }
 }
 

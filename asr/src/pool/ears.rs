@@ -85,6 +85,7 @@ pub(super) fn run(shared: &Shared, mut silero: Silero) {
         score(&mut silero, &mut heard);
         for mut window in heard.drain(..) {
             let at = now();
+            window.cell.let_voices_hear(&window.samples[..window.real]);
             let mut ear = window.cell.ear();
             window.voice.calm.heard(window.rms, window.scored.then_some(window.speech));
             ear.voice = window.voice;
@@ -124,7 +125,10 @@ fn listen(cell: &Arc<Cell>) -> Option<Heard> {
                 });
             }
             Next::Finalize => ear.finalize(now()),
-            Next::End => ear.end(now()),
+            Next::End => {
+                ear.end(now());
+                cell.end_voices();
+            }
             Next::Nothing => return None,
         }
         cell.publish(&mut ear, now());

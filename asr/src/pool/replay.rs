@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     cell::Voice,
+    held::Held,
     journal::{Mark, Opened, Outcome, Step},
 };
 use crate::{
@@ -34,6 +35,12 @@ pub enum Diverged {
         /// And now.
         now: Option<u64>,
     },
+    /// Then somebody was said to speak words that it does not say now, or says otherwise.
+    #[error("then it was known who said the words of utterance {utterance}, now there are no such words")]
+    Voices {
+        /// Which, on its stream.
+        utterance: u64,
+    },
     /// A model fails that worked then.
     #[error("the model fails: {0}")]
     Model(String),
@@ -42,6 +49,7 @@ pub enum Diverged {
 /// A stream in the middle of being heard again.
 pub struct Stream {
     listener: Listener,
+    held: Held,
     voice: Voice,
     job: Option<Job>,
     /// Any instant will do: only differences are looked at.
@@ -51,8 +59,9 @@ pub struct Stream {
 impl Stream {
     /// A stream that has heard nothing; the call's time zero is `began`.
     pub fn new(opened: Opened, began: Instant) -> Self {
+        let held = Held::new(opened.config.diarization.is_some(), opened.config.live);
         let listener = Listener::new(opened.config, opened.window_max_s);
-        Self { listener, voice: Voice::default(), job: None, began }
+        Self { listener, held, voice: Voice::default(), job: None, began }
     }
 
     /// Does one step again and hands back what the stream says to it.
@@ -74,8 +83,18 @@ impl Stream {
             Step::Expected(hints) => self.listener.expect(hints),
             Step::Answered { job, outcome, cost } => self.answer(job, outcome, cost, decoder)?,
             Step::Scored { job, probability } => self.score(job, probability)?,
+            // What was said of voices is noted, so their models need not be asked.
+            Step::Labelled { utterance, voices } => {
+                if !self.held.label(utterance, voices) {
+                    return Err(Diverged::Voices { utterance: utterance.0 });
+                }
+            }
+            Step::Relabelled { utterance, voices } => self.held.relabel(utterance, voices),
         }
-        Ok(std::iter::from_fn(|| self.listener.poll()).collect())
+        while let Some(event) = self.listener.poll() {
+            self.held.push(event, self.began);
+        }
+        Ok(std::iter::from_fn(|| self.held.poll()).collect())
     }
 
     fn hear(&mut self, real: &[f32], has_failed: bool, at: Instant, silero: &mut Silero) -> Result<(), Diverged> {

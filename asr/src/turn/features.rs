@@ -52,8 +52,8 @@ pub struct Features {
 
 /// One mel band: what each frequency counts in it, from the first that does.
 pub(crate) struct Band {
-    first: usize,
-    weights: Vec<f32>,
+    pub(crate) first: usize,
+    pub(crate) weights: Vec<f32>,
 }
 
 impl Band {

@@ -1,4 +1,5 @@
-//! `/healthz`: the process answers. `/readyz`: it can hear, and with what, or what is missing.
+//! `/healthz`: the process answers. `/readyz`: it can hear, and with what, or what is missing; whether it tells
+//! voices apart, or why not, which keeps it from no other work.
 
 use axum::{
     Json, Router,
@@ -31,6 +32,7 @@ async fn ready(State(app): State<App>) -> Response {
                 "engine": info.engine,
                 "model": info.model,
                 "languages": info.languages,
+                "voices": ears.no_voices().unwrap_or("ok"),
                 "streams": {"open": stats.streams, "max": stats.streams_max},
                 "has_telephone": app.phones().is_ok(),
             }))

@@ -63,6 +63,8 @@ struct Findings {
     machine: Machine,
     models_dir: String,
     models: Vec<ModelFound>,
+    /// `ok` when voices can be told apart while they speak; otherwise what is missing.
+    voices: String,
     library: LibraryFound,
     ports: Vec<Port>,
     programs: Vec<Program>,
@@ -120,6 +122,7 @@ impl Findings {
             machine: Machine::look(),
             models_dir: store.dir().display().to_string(),
             models,
+            voices: no_voices(store, config).unwrap_or_else(|| "ok".to_owned()),
             library: LibraryFound { loads: library.is_ok(), why: library.err() },
             ports: machine::ports(config),
             programs: machine::programs(),
@@ -139,6 +142,7 @@ impl Findings {
             let why = why.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
             writeln!(out, "           {name:<24}{state:<10}{purpose}{why}")?;
         }
+        writeln!(out, "voices     {}", if self.voices == "ok" { "are told apart" } else { self.voices.as_str() })?;
         writeln!(out, "library    {}", if self.library.loads { "loads" } else { "cannot be loaded" })?;
         for (at, Port { name, address, state, .. }) in self.ports.iter().enumerate() {
             let head = if at == 0 { "ports" } else { "" };
@@ -181,6 +185,15 @@ fn described(found: &Condition<'_>) -> ModelFound {
         state: found.state.word(),
         why,
     }
+}
+
+/// Why voices are not told apart while they speak.
+fn no_voices(store: &Store, config: &Config) -> Option<String> {
+    if !config.asr.diarization {
+        return Some("are not told apart: asr.diarization is off".to_owned());
+    }
+    // Without the segmentation model voice activity serves.
+    store.voice().err().map(|missing| missing.to_string())
 }
 
 /// What is missing for the recognizer that the configuration asks for.

@@ -222,11 +222,12 @@ const BUCKETS: usize = 24 * 8;
 const STAGES_MAX: usize = 64;
 
 /// The way of sound through the server; totals last. A stage that is not named follows behind, by name.
-const IN_ORDER: [&str; 9] = [
+const IN_ORDER: [&str; 10] = [
     "packet_to_frame",
     "vad",
     "asr_partial",
     "asr_final",
+    "voices",
     "turn",
     "llm_first_token",
     "tts_first_audio",
