@@ -33,7 +33,7 @@ use tokio::{
 
 pub use self::{
     source::Source,
-    voices::{Told, Voices},
+    voices::{ByTime, Told, Voices},
 };
 use crate::transcript::{Segment, Speakers, Transcript};
 
@@ -75,7 +75,7 @@ impl Job {
             hints: Hints::default(),
             listen: Listen::Mixed,
             speakers: false,
-            voices: Voices::Alike(ONLY_THE_COMMAND.into()),
+            voices: Voices::Alike(NOTHING_TELLS.into()),
             endpointing_ms: 500,
             pace: Pace::Full,
             call_date,
@@ -249,7 +249,7 @@ impl Running {
             Event::Partial { utterance, stable_words, words, .. } => {
                 Some(Update::Partial { lane, utterance, stable_words, words })
             }
-            Event::Final { utterance, words, span, cut, language } => {
+            Event::Final { utterance, words, span, cut, language, .. } => {
                 if words.is_empty() {
                     return None;
                 }
@@ -261,7 +261,10 @@ impl Running {
                 self.collected.lost(span.duration(), why);
                 None
             }
-            Event::SpeechStarted { .. } | Event::SpeechEnded { .. } | Event::TurnEnded { .. } => None,
+            Event::SpeechStarted { .. }
+            | Event::SpeechEnded { .. }
+            | Event::TurnEnded { .. }
+            | Event::Relabelled { .. } => None,
         }
     }
 
@@ -319,7 +322,7 @@ async fn changed(progress: &mut Option<watch::Receiver<f64>>) -> Option<f64> {
 }
 
 /// Why nobody is told apart by voice unless a caller brings what does.
-const ONLY_THE_COMMAND: &str = "only `harmony transcribe --diarize` does that yet";
+const NOTHING_TELLS: &str = "nothing was brought that does it";
 
 /// In words for people.
 fn why_lost(why: LostWhy) -> &'static str {

@@ -4,6 +4,8 @@
 //! Each lane holds its segments in order; [`Transcript::in_order`] interleaves the lanes by time. Plain values, no
 //! thread, no input or output; the formats that people read live in [`crate::format`].
 
+use std::sync::Arc;
+
 use asr::diarize::Turn;
 use asr::event::{Cut, UtteranceId, Word};
 use asr::recognizer::Info;
@@ -24,6 +26,9 @@ pub struct Transcript {
     /// One lane for a recording mixed down, else one per channel, in channel order, or one per voice and a last one
     /// for unknown voices.
     pub lanes: Vec<Lane>,
+    /// What the people of the first lanes are called, where voices were told apart and these were known before. Whoever
+    /// of them was not heard has an empty lane, or none behind the last who was.
+    pub known: Vec<Arc<str>>,
     /// Who spoke when, words or none, where voices were told apart; else empty.
     pub turns: Vec<Turn>,
     /// What somebody is to do, in the order in which it was said; declined items are left out.
@@ -86,9 +91,15 @@ impl Transcript {
         texts.join(" ")
     }
 
-    /// The name of whoever speaks on a lane; `None` when nobody asked.
+    /// The name of whoever speaks on a lane; `None` when nobody asked. Those who were not known are counted by themselves.
     pub fn speaker(&self, lane: usize) -> Option<String> {
-        self.speakers.name(lane)
+        match self.speakers {
+            Speakers::ByVoice { people } if lane < people => Some(match self.known.get(lane) {
+                Some(name) => name.to_string(),
+                None => format!("speaker_{}", lane - self.known.len()),
+            }),
+            speakers => speakers.name(lane),
+        }
     }
 }
 
@@ -190,10 +201,20 @@ pub(crate) mod sample {
             language: Some("en".to_owned()),
             speakers,
             lanes,
+            known: Vec::new(),
             turns: Vec::new(),
             action_items: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+
+    #[test]
+    fn known_voices_have_their_names_and_the_others_are_counted_without_them() {
+        let segments = vec![segment(1, "I am known", 0), segment(2, "I am not", 2_000), segment(3, "Nobody", 4_000)];
+        let known = vec!["Ada".into(), "Ben".into()];
+        let transcript = Transcript { known, ..transcript(Speakers::ByVoice { people: 3 }, segments) };
+        let names = [0, 1, 2, 3].map(|lane| transcript.speaker(lane));
+        assert_eq!(names.each_ref().map(Option::as_deref), ["Ada", "Ben", "speaker_0", "unknown"].map(Some));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::{
 };
 
 use asr::{
+    diarize::Diarization,
     pool::{Ears, StreamConfig},
     recognizer::{Hints, Info},
 };
@@ -28,7 +29,8 @@ use crate::{
     config::{Config, Engine},
     engine::{self, Broken, NoEars},
     format::{Format, text},
-    transcribe::{self, Job, Pace, Source, Told, TranscribeError, Update, Voices},
+    known_voices::Known,
+    transcribe::{self, Job, Pace, Source, TranscribeError, Update, Voices},
     transcript::{Speakers, Transcript},
 };
 
@@ -47,6 +49,9 @@ pub struct Args {
     /// Tell who speaks: by channel, or by voice where several people share one.
     #[arg(long)]
     pub diarize: bool,
+    /// Tell who speaks, and call those whose voices are known (`harmony speakers`) by their names.
+    #[arg(long)]
+    pub known: bool,
     /// How many speakers to expect (implies --diarize).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub speakers: Option<u16>,
@@ -114,10 +119,11 @@ pub async fn run(args: Args, mut config: Config) -> Result<ExitCode, Error> {
         tokio::task::spawn_blocking(move || engine::start(&for_ears)).await.expect("loading does not panic")??;
     say(&recognizer_line(ears.info()))?;
     transcribe::check_language(ears.info(), &hints(&args))?;
+    let known = if args.known { known(&config).await? } else { Known::default() };
     let mut failed = false;
     let mut latencies = Latencies::default();
     for path in &args.files {
-        match one(&ears, path, &args, &config, &mut latencies).await {
+        match one(&ears, path, &args, &config, &known, &mut latencies).await {
             Ok(()) => {}
             Err(OneError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::FAILURE),
             Err(error) => {
@@ -146,17 +152,18 @@ async fn one(
     path: &Path,
     args: &Args,
     config: &Arc<Config>,
+    known: &Known,
     latencies: &mut Latencies,
 ) -> Result<(), OneError> {
     let name = path.to_string_lossy();
-    let diarize = args.diarize || args.speakers.is_some();
+    let diarize = args.diarize || args.known || args.speakers.is_some();
     let job = Job {
         hints: hints(args),
         listen: if diarize { Listen::PerChannel } else { Listen::Mixed },
         speakers: diarize,
         ..Job::new(source(path), Clock.today())
     };
-    let job = if diarize { Job { voices: voices(config, args.speakers).await, ..job } } else { job };
+    let job = if diarize { Job { voices: voices(config, known, args.speakers).await, ..job } } else { job };
     let job = match args.realtime {
         true => Job { pace: Pace::Live, endpointing_ms: StreamConfig::default().endpointing_ms, ..job },
         false => job,
@@ -209,13 +216,21 @@ async fn one(
 }
 
 /// What tells voices apart in one recording, or why nothing does.
-async fn voices(config: &Arc<Config>, expected: Option<u16>) -> Voices {
+async fn voices(config: &Arc<Config>, known: &Known, expected: Option<u16>) -> Voices {
     let config = Arc::clone(config);
-    let loaded = tokio::task::spawn_blocking(move || engine::diarizer(&config)).await.expect("loading does not panic");
-    match loaded {
-        Ok(diarizer) => Voices::Told(Box::new(Told { diarizer, expected: expected.map(usize::from) })),
-        Err(broken) => Voices::Alike(broken.to_string().into()),
+    let wish = Diarization { known: known.prints.clone(), expected: expected.map(usize::from) };
+    let loaded = tokio::task::spawn_blocking(move || Voices::load(&config, wish));
+    loaded.await.expect("loading does not panic").named(known.names.clone())
+}
+
+/// Whose voices are known here. That there is nobody is said, since somebody was asked for.
+async fn known(config: &Arc<Config>) -> io::Result<Known> {
+    let config = Arc::clone(config);
+    let known = tokio::task::spawn_blocking(move || Known::here(&config)).await.expect("reading does not panic");
+    if known.names.is_empty() {
+        say("harmony: warning: nobody's voice is known to the voice model here; `harmony speakers list` says more")?;
     }
+    Ok(known)
 }
 
 /// What clap cannot see: several files whose outputs would run into each other.
@@ -275,11 +290,18 @@ fn expected_speakers(transcript: &Transcript, expected: Option<u16>) -> Option<S
             "{expected} speakers were expected; the recording has {} channels, each of them one speaker",
             transcript.lanes.len()
         )),
-        Speakers::ByVoice { people } if expected != people => {
+        Speakers::ByVoice { people } if expected != heard(transcript, people) => {
+            let people = heard(transcript, people);
             Some(format!("{expected} speakers were expected; {people} were told apart by their voices"))
         }
         Speakers::Unasked | Speakers::ByChannel | Speakers::ByVoice { .. } | Speakers::Unknown => None,
     }
+}
+
+/// How many of the people were heard: whoever is known and silent has a lane too.
+fn heard(transcript: &Transcript, people: usize) -> usize {
+    let lanes = transcript.lanes.iter().take(people.min(transcript.known.len()));
+    people - lanes.filter(|lane| lane.segments.is_empty()).count()
 }
 
 fn print(text: &str) -> io::Result<()> {

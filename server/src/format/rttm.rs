@@ -13,11 +13,11 @@ use crate::transcript::{Speakers, Transcript};
 /// Writes the lines for the recording called `name`; its stem names the recording.
 pub fn write(transcript: &Transcript, name: &str) -> String {
     let stem = Path::new(name).file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
-    let recording: String = stem.chars().map(|c| if c.is_whitespace() { '_' } else { c }).collect();
+    let recording = one_field(&stem);
     let recording = if recording.is_empty() || recording == "-" { "stdin".to_owned() } else { recording };
     let mut out = String::new();
     for (channel, span, speaker) in spoken(transcript) {
-        let speaker = transcript.speaker(speaker).unwrap_or_else(|| "unknown".to_owned());
+        let speaker = transcript.speaker(speaker).map_or_else(|| "unknown".to_owned(), |name| one_field(&name));
         writeln!(
             out,
             "SPEAKER {recording} {channel} {start:.3} {duration:.3} <NA> <NA> {speaker} <NA> <NA>",
@@ -27,6 +27,11 @@ pub fn write(transcript: &Transcript, name: &str) -> String {
         .expect("writing to a string cannot fail");
     }
     out
+}
+
+/// Fields end with white space: names of files and of people may hold some.
+fn one_field(name: &str) -> String {
+    name.chars().map(|c| if c.is_whitespace() { '_' } else { c }).collect()
 }
 
 /// The channel, the time and the lane of everything that was spoken, by start.
@@ -46,6 +51,8 @@ fn spoken(transcript: &Transcript) -> Vec<(usize, Span, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use asr::diarize::Turn;
+
     use super::*;
     use crate::transcript::sample;
 
@@ -74,6 +81,14 @@ mod tests {
             "SPEAKER talk 1 0.000 1.250 <NA> <NA> speaker_0 <NA> <NA>\n\
              SPEAKER talk 1 1.000 1.000 <NA> <NA> unknown <NA> <NA>\n"
         );
+    }
+
+    #[test]
+    fn a_name_of_several_words_is_one_field() {
+        let turns = vec![Turn { voice: Some(VoiceId(0)), span: sample::segment(0, "Hello there?", 250).span }];
+        let known = vec!["Ada Lovelace".into()];
+        let transcript = Transcript { known, turns, ..sample::transcript(Speakers::ByVoice { people: 1 }, Vec::new()) };
+        assert_eq!(write(&transcript, "a.wav"), "SPEAKER a 1 0.250 0.600 <NA> <NA> Ada_Lovelace <NA> <NA>\n");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
+use asr::diarize::VoiceKind;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
@@ -86,14 +87,27 @@ impl Store {
         Ok(self.usable("pyannote-segmentation-3.0")?.swap_remove(0))
     }
 
-    /// The model that tells voices apart. No place has it for download in this form, so it is not listed: what people
-    /// put there by hand is taken as it is.
+    /// The model that tells voices apart: the first of [`VoiceKind::ALL`] that is there. One that the list does not know
+    /// is put there by hand, and taken as it is.
     ///
     /// # Errors
-    /// [`Unusable::ByHand`] when it is not there.
+    /// [`Unusable`] when none is there, or the first is listed and damaged.
     pub fn voice(&self) -> Result<PathBuf, Unusable> {
-        let path = self.dir.join("resemblyzer-ge2e").join("resemblyzer_ge2e.onnx");
-        if path.is_file() { Ok(path) } else { Err(Unusable::ByHand { path, why: "is not there".to_owned() }) }
+        let path = |kind: VoiceKind| self.dir.join(kind.name()).join(kind.file());
+        let mut missing = None;
+        for kind in VoiceKind::ALL {
+            if self.manifest.model(kind.name()).is_some() {
+                match self.usable(kind.name()) {
+                    Ok(_) => return Ok(path(kind)),
+                    Err(error @ Unusable::Missing { .. }) => missing = missing.or(Some(error)),
+                    Err(error) => return Err(error),
+                }
+            } else if path(kind).is_file() {
+                return Ok(path(kind));
+            }
+        }
+        let usual = || Unusable::ByHand { path: path(VoiceKind::Ge2e), why: "is not there".to_owned() };
+        Err(missing.unwrap_or_else(usual))
     }
 
     /// The three files of Moonshine tiny (English).

@@ -92,6 +92,7 @@ fn open(ears: &Ears, job: Job) -> Result<(Feeder, Vec<StreamEvents>), Transcribe
         starts_at: MediaTime::ZERO,
         live: job.pace == Pace::Live,
         turn_after_ms: None,
+        diarization: None,
     };
     let (inputs, streams) = (0..adaptor.streams())
         .map(|_| ears.open(config.clone()))
@@ -207,7 +208,7 @@ impl Listening {
     }
 
     fn finish(self) -> Result<Vec<Turn>, recognizer::Error> {
-        let Told { diarizer, expected } = *self.told;
+        let Told { diarizer, expected, names: _ } = *self.told;
         match self.failed {
             Some(error) => Err(error),
             None => diarizer.finish(expected),

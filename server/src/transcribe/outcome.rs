@@ -3,7 +3,7 @@
 //! Pure. The brain hears the segments at the end and in the order in which they were spoken, since lanes of a
 //! recording are recognized at their own speeds.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use asr::{event::LostWhy, recognizer::Info};
 use bot::brain::{ActionItem, Brain, Heard, Input, ItemId, Output, Standing};
@@ -23,6 +23,8 @@ pub(super) struct Collected {
     tells_voices: bool,
     /// Why voices are not told apart, as a part of a sentence.
     alike: String,
+    /// Names of voices that are known.
+    known: Vec<Arc<str>>,
     lanes: Vec<Lane>,
     lost: [(LostWhy, Duration); 2],
 }
@@ -40,6 +42,10 @@ impl Collected {
             alike: match &job.voices {
                 Voices::Alike(why) => why.to_string(),
                 Voices::Told(_) => String::new(),
+            },
+            known: match &job.voices {
+                Voices::Alike(_) => Vec::new(),
+                Voices::Told(told) => told.names.clone(),
             },
             lanes: Vec::new(),
             lost: [(LostWhy::Overload, Duration::ZERO), (LostWhy::Recognizer, Duration::ZERO)],
@@ -125,6 +131,7 @@ impl Collected {
             language: self.language(),
             speakers: self.speakers,
             lanes: std::mem::take(&mut self.lanes),
+            known: if self.tells_voices { std::mem::take(&mut self.known) } else { Vec::new() },
             turns,
             action_items: Vec::new(),
             warnings,

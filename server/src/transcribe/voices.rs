@@ -3,15 +3,19 @@
 //! Pure but for the models that a [`Told`] holds. What was heard on one lane becomes a lane for every voice, and a last
 //! one for voices that are like nobody's; an utterance in which the speaker changes becomes several.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use asr::{
-    diarize::{Diarizer, Turn, VoiceId, label},
+    diarize::{Diarization, Diarizer, Turn, VoiceId, label},
     event::{Cut, UtteranceId},
 };
-use media::time::Span;
+use media::time::{MediaTime, Span};
 
-use crate::transcript::{Lane, Segment};
+use crate::{
+    config::Config,
+    engine,
+    transcript::{Lane, Segment},
+};
 
 /// Whether voices are told apart where several people may be on one channel.
 #[derive(Debug)]
@@ -29,7 +33,63 @@ pub struct Told {
     pub diarizer: Diarizer,
     /// How many people there are, where somebody knows.
     pub expected: Option<usize>,
+    /// What those are called whom the diarizer knows, in its order; empty where they have no names.
+    pub names: Vec<Arc<str>>,
 }
+
+impl Voices {
+    /// What tells the voices of one recording apart, its models loaded for it, or why nothing does. Blocks for a moment:
+    /// called on a blocking thread.
+    pub fn load(config: &Config, wish: Diarization) -> Self {
+        match engine::diarizer(config) {
+            Ok(mut diarizer) => {
+                diarizer.know(wish.known);
+                Self::Told(Box::new(Told { diarizer, expected: wish.expected, names: Vec::new() }))
+            }
+            Err(broken) => Self::Alike(broken.to_string().into()),
+        }
+    }
+
+    /// The same, where those who are known are called by these names, in the order of the wish.
+    #[must_use]
+    pub fn named(mut self, names: Vec<Arc<str>>) -> Self {
+        if let Self::Told(told) = &mut self {
+            told.names = names;
+        }
+        self
+    }
+}
+
+/// Turns in the order of their start, to be asked for those about a moment: hours of them are not walked through for
+/// every word.
+#[derive(Debug)]
+pub struct ByTime<'a> {
+    turns: &'a [Turn],
+    /// When the last of the turns up to each of them ends.
+    ends: Vec<MediaTime>,
+}
+
+impl<'a> ByTime<'a> {
+    /// Looks at turns that are in the order of their start.
+    pub fn new(turns: &'a [Turn]) -> Self {
+        let mut last = MediaTime::ZERO;
+        let ends = turns.iter().map(|turn| {
+            last = last.max(turn.span.end);
+            last
+        });
+        Self { turns, ends: ends.collect() }
+    }
+
+    /// A stretch of the turns that holds all that are less than a second away from the span.
+    pub fn about(&self, span: Span) -> &'a [Turn] {
+        let until = self.turns.partition_point(|turn| turn.span.start <= span.end + ABOUT);
+        let from = self.ends.partition_point(|end| *end + ABOUT < span.start).min(until);
+        &self.turns[from..until]
+    }
+}
+
+/// Further from a turn than this no word is its speaker's.
+const ABOUT: Duration = Duration::from_secs(1);
 
 /// How many people these turns are of.
 pub(super) fn people(turns: &[Turn]) -> usize {
@@ -40,7 +100,8 @@ pub(super) fn people(turns: &[Turn]) -> usize {
 pub(super) fn by_voice(heard: Lane, turns: &[Turn]) -> Vec<Lane> {
     let people = people(turns);
     let mut lanes = vec![Lane::default(); people + 1];
-    let parts = heard.segments.into_iter().flat_map(|segment| by_speaker(segment, turns));
+    let turns = ByTime::new(turns);
+    let parts = heard.segments.into_iter().flat_map(|segment| by_speaker(segment, &turns));
     for (number, (voice, mut part)) in (0..).zip(parts) {
         part.lane = voice.map_or(people, |voice| usize::from(voice.0));
         part.utterance = UtteranceId(number);
@@ -50,8 +111,9 @@ pub(super) fn by_voice(heard: Lane, turns: &[Turn]) -> Vec<Lane> {
 }
 
 /// The parts of an utterance, each by one speaker.
-fn by_speaker(segment: Segment, turns: &[Turn]) -> Vec<(Option<VoiceId>, Segment)> {
-    let said = label::speakers(&segment.words, turns);
+fn by_speaker(segment: Segment, turns: &ByTime<'_>) -> Vec<(Option<VoiceId>, Segment)> {
+    let speech = segment.speech();
+    let said = label::speakers(&segment.words, turns.about(speech));
     let (whole, cut) = (segment.span, segment.cut);
     let mut words = segment.words.into_iter();
     let mut parts: Vec<(Option<VoiceId>, Segment)> = said
@@ -124,6 +186,20 @@ mod tests {
         assert_eq!((first.span.start.as_millis(), first.span.end.as_millis()), (0, 1_200));
         assert_eq!((second.span.start.as_millis(), second.span.end.as_millis()), (1_200, 3_000));
         assert_ne!(first.utterance, second.utterance);
+    }
+
+    #[test]
+    fn turns_about_a_moment_are_all_that_touch_it() {
+        // The first lasts through all of the others.
+        let turns = [turn(Some(0), 0, 60_000), turn(Some(1), 2_000, 3_000), turn(Some(1), 20_000, 21_000)];
+        let by_time = ByTime::new(&turns);
+        let about = |start_ms, end_ms| by_time.about(turn(None, start_ms, end_ms).span).len();
+        assert_eq!((about(0, 500), about(2_500, 2_600), about(19_500, 19_600), about(59_000, 61_000)), (1, 2, 3, 3));
+        let apart = [turn(Some(0), 0, 1_000), turn(Some(1), 10_000, 11_000), turn(Some(0), 20_000, 21_000)];
+        assert_eq!(ByTime::new(&apart).about(turn(None, 10_500, 10_600).span), &apart[1..2]);
+        assert!(ByTime::new(&apart).about(turn(None, 15_000, 15_100).span).is_empty());
+        assert!(ByTime::new(&apart).about(turn(None, 90_000, 90_100).span).is_empty());
+        assert!(ByTime::new(&[]).about(turn(None, 0, 100).span).is_empty());
     }
 
     #[test]

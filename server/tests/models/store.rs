@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use asr::diarize::VoiceKind;
 use server::models::{Depth, Manifest, State, Store, Unusable, Whisper};
 use sha2::Digest as _;
 
@@ -114,6 +115,37 @@ fn whisper_is_the_named_one_or_the_largest_present() {
     }
     put("tiny", 30);
     assert!(matches!(store.whisper(None), Err(Unusable::Damaged { .. })), "a listed one must be what is listed");
+}
+
+#[test]
+fn the_first_voice_model_that_is_there_is_used_and_one_that_nobody_lists_is_taken_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    let missing = store.voice().unwrap_err();
+    let usual = dir.path().join("resemblyzer-ge2e/resemblyzer_ge2e.onnx");
+    assert!(matches!(&missing, Unusable::ByHand { path, .. } if *path == usual), "{missing}");
+    for kind in VoiceKind::ALL.into_iter().rev() {
+        let path = dir.path().join(kind.name()).join(kind.file());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, CONTENT).unwrap();
+        let found = store.voice().unwrap();
+        assert_eq!((VoiceKind::at(&found), &found), (kind, &path));
+    }
+}
+
+#[test]
+fn a_voice_model_that_is_listed_is_verified_like_any_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let listed = listed("campplus", "campplus.onnx", CONTENT);
+    let store = Store::with_manifest(dir.path(), Arc::new(listed));
+    let missing = store.voice().unwrap_err().to_string();
+    assert!(missing.contains("`harmony models fetch campplus`"), "{missing}");
+    let path = dir.path().join("campplus/campplus.onnx");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, &CONTENT[1..]).unwrap();
+    assert!(matches!(store.voice(), Err(Unusable::Damaged { .. })));
+    fs::write(&path, CONTENT).unwrap();
+    assert_eq!(store.voice(), Ok(path));
 }
 
 /// A folder with room for one model of one file.
