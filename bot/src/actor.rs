@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use asr::event::Event;
+use asr::{diarize::VoiceId, event::Event};
 use jiff::civil::Date;
 use media::{
     id::{ParticipantId, RoomId},
@@ -134,6 +134,7 @@ enum Command {
     Publish(RoomEvent),
     Update { participant: ParticipantId, change: Change, reply: oneshot::Sender<Option<Participant>> },
     SendOut { participant: ParticipantId, reply: oneshot::Sender<bool> },
+    NameSpeaker { participant: ParticipantId, voice: VoiceId, name: String, reply: oneshot::Sender<bool> },
     Summarise { reply: oneshot::Sender<Summary> },
     Close,
 }
@@ -232,6 +233,17 @@ impl RoomHandle {
         self.send(Command::SendOut { participant, reply }).await?;
         let was_here = answer.await.map_err(|_| Closed)?;
         if was_here { Ok(()) } else { Err(UpdateError::NotHere(participant)) }
+    }
+
+    /// Says what one of several speakers on a line is called, now and in all that was said; false when nobody of that
+    /// voice was heard on it.
+    ///
+    /// # Errors
+    /// [`Closed`] when the room has been closed.
+    pub async fn name_speaker(&self, participant: ParticipantId, voice: VoiceId, name: String) -> Result<bool, Closed> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::NameSpeaker { participant, voice, name, reply }).await?;
+        answer.await.map_err(|_| Closed)
     }
 
     /// Publishes what nobody's ears heard: recordings, and files that are played.
@@ -475,6 +487,12 @@ impl Actor {
                 let _ = reply.send(was_here);
             }
             Command::Heard { participant, event } => self.on_heard(participant, event),
+            Command::NameSpeaker { participant, voice, name, reply } => {
+                let now = self.now();
+                let was_heard = self.conversation.name_speaker(&self.shared.room, participant, voice, name, now);
+                // Nobody waits for the answer any more when this fails.
+                let _ = reply.send(was_heard);
+            }
             Command::Summarise { reply } => {
                 // Nobody waits for the answer any more when this fails.
                 let _ = reply.send(self.conversation.summary());

@@ -5,9 +5,15 @@
 //! notes of a call ([`Told`]) publishes the call's events again. What ears heard is noted by name only ([`Key`]):
 //! the ears themselves are heard again for it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use asr::event::{Event, LostWhy};
+use asr::{
+    diarize::VoiceId,
+    event::{Cut, Event, LostWhy, UtteranceId},
+};
 use jiff::civil::Date;
 use media::{
     id::ParticipantId,
@@ -19,10 +25,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     actor::Opening,
     brain::{self, Brain},
-    event::{Published, RoomEvent},
+    event::{Published, RoomEvent, Segment, span_of},
     note::Summary,
     participant::{Change, Newcomer, Participant},
     room::{Crowded, Room, Settings},
+    speakers::{NamedBy, SpeakerId},
 };
 
 /// The first record of a journal: the room as it was opened.
@@ -80,6 +87,15 @@ pub enum What {
         /// How.
         change: Change,
     },
+    /// Somebody says what one of several speakers on a line is called.
+    Name {
+        /// Whose line.
+        participant: u64,
+        /// Which voice on it.
+        voice: u16,
+        /// What they are called.
+        name: String,
+    },
     /// Somebody goes.
     Leave {
         /// Who.
@@ -99,6 +115,13 @@ pub enum Key {
     Partial(u64, u32),
     /// The words of an utterance.
     Final(u64),
+    /// That it is known better who said an utterance.
+    Relabelled {
+        /// The utterance.
+        utterance: u64,
+        /// The how manieth time, from 1; 0 in the name of an event by itself, which does not know.
+        count: u32,
+    },
     /// The end of speech.
     Ended(u64),
     /// How likely a pause ended a turn: the utterance, and where the speech before the pause ended.
@@ -133,9 +156,19 @@ impl Key {
             Event::SpeechStarted { utterance, .. } => Self::Started(utterance.0),
             Event::Partial { utterance, revision, .. } => Self::Partial(utterance.0, *revision),
             Event::Final { utterance, .. } => Self::Final(utterance.0),
+            Event::Relabelled { utterance, .. } => Self::Relabelled { utterance: utterance.0, count: 0 },
             Event::SpeechEnded { utterance, .. } => Self::Ended(utterance.0),
             Event::TurnEnded { utterance, at, .. } => Self::Turn(utterance.0, *at),
             Event::Lost { span, why } => Self::Lost { span: *span, has_failed: *why == LostWhy::Recognizer },
+        }
+    }
+
+    /// Whether this is the name of `event`. How often an utterance was put right tells the order of the events, not the
+    /// event itself.
+    pub fn names(&self, event: &Event) -> bool {
+        match (*self, Self::of(event)) {
+            (Self::Relabelled { utterance, .. }, Self::Relabelled { utterance: other, .. }) => utterance == other,
+            (name, other) => name == other,
         }
     }
 }
@@ -144,6 +177,11 @@ impl Key {
 pub struct Conversation {
     brain: Brain,
     heard_since_summary: bool,
+    /// How often the speakers of an utterance were put right, by line, while the line is there: of the newest
+    /// [`RELABELS_MAX`] that were.
+    relabels: BTreeMap<ParticipantId, BTreeMap<u64, u32>>,
+    /// Names that were offered; at most [`SUGGESTED_MAX`], then no more are.
+    suggested: BTreeSet<(SpeakerId, String)>,
     notes: Option<Notes>,
 }
 
@@ -157,7 +195,13 @@ impl Conversation {
     /// A conversation that begins on `call_date`; its inputs and events go to `journal` where there is one.
     pub fn new(call_date: Date, journal: Option<Journal>) -> Self {
         let notes = journal.map(|journal| Notes { journal, seq: 0 });
-        Self { brain: Brain::new(brain::Config::new(call_date)), heard_since_summary: false, notes }
+        Self {
+            brain: Brain::new(brain::Config::new(call_date)),
+            heard_since_summary: false,
+            relabels: BTreeMap::new(),
+            suggested: BTreeSet::new(),
+            notes,
+        }
     }
 
     /// Lets somebody in.
@@ -175,25 +219,90 @@ impl Conversation {
 
     /// Publishes what a participant's ears heard, and lets the brain read it.
     pub fn hear(&mut self, room: &Mutex<Room>, participant: ParticipantId, event: Event, now: MediaTime) {
-        self.note(now, || What::Heard { participant: participant.0, event: Key::of(&event) });
-        let cut_and_utterance = match &event {
-            Event::Final { cut, utterance, .. } => Some((*cut, *utterance)),
+        let key = self.name_of(participant, &event);
+        self.note(now, || What::Heard { participant: participant.0, event: key });
+        let cut = match &event {
+            Event::Final { cut, .. } => Some(*cut),
             _ => None,
         };
         let segment = lock(room).hear(participant, event, now);
-        if let (Some(segment), Some((cut, utterance))) = (segment, cut_and_utterance) {
-            self.heard_since_summary = true;
-            let heard = brain::Heard {
-                participant: Some(participant),
-                utterance,
-                speaker: None,
-                words: segment.words.clone(),
-                cut,
-                language: segment.language.clone(),
-            };
-            self.think(room, brain::Input::Heard(heard), now);
+        match (segment, cut) {
+            (Some(segment), Some(cut)) => {
+                self.heard_since_summary = true;
+                for heard in heard(&segment, cut) {
+                    self.think(room, brain::Input::Heard(heard), now);
+                }
+                self.suggest(room, &segment, now);
+            }
+            (Some(segment), None) => {
+                self.think(room, brain::Input::Attributed(attributed(&segment)), now);
+                self.suggest(room, &segment, now);
+            }
+            (None, _) => {}
         }
         self.note_published(room);
+    }
+
+    /// The name of an event of somebody's ears, numbered where several would have the same.
+    fn name_of(&mut self, participant: ParticipantId, event: &Event) -> Key {
+        match Key::of(event) {
+            Key::Relabelled { utterance, .. } => {
+                let counts = self.relabels.entry(participant).or_default();
+                let count = counts.get(&utterance).map_or(1, |count| count.saturating_add(1));
+                counts.insert(utterance, count);
+                if counts.len() > RELABELS_MAX {
+                    counts.pop_first();
+                }
+                Key::Relabelled { utterance, count }
+            }
+            key => key,
+        }
+    }
+
+    /// Offers the names that people who are known by voice alone say of themselves.
+    fn suggest(&mut self, room: &Mutex<Room>, segment: &Segment, now: MediaTime) {
+        for (voiced, words) in segment.runs() {
+            let Some(speaker) = voiced.speaker.filter(|_| voiced.named_by == NamedBy::Voice) else { continue };
+            let Some(found) = brain::introduced(words) else { continue };
+            if self.suggested.len() >= SUGGESTED_MAX || !self.suggested.insert((speaker, found.name.clone())) {
+                continue;
+            }
+            let span = span_of(&words[found.at..found.at + found.count]);
+            let (participant, utterance) = (segment.participant, segment.utterance);
+            let (name, quote) = (found.name.into(), found.quote.into());
+            let event = RoomEvent::SpeakerSuggested { participant, speaker, name, utterance, quote, span };
+            lock(room).announce(event, now);
+        }
+    }
+
+    /// Gives one of several speakers on a line a name; false when nobody of that voice was heard.
+    pub fn name_speaker(
+        &mut self,
+        room: &Mutex<Room>,
+        participant: ParticipantId,
+        voice: VoiceId,
+        name: String,
+        now: MediaTime,
+    ) -> bool {
+        self.note(now, || What::Name { participant: participant.0, voice: voice.0, name: name.clone() });
+        let speaker = SpeakerId { participant, voice: Some(voice) };
+        let before = lock(room).name_speaker(speaker, &name, now);
+        let was_heard = before.is_some();
+        if let Some(from) = before {
+            let is_still_used = lock(room).is_used(participant, &from);
+            if is_still_used {
+                // What somebody else of the old name said stays theirs: the brain is told whose is what.
+                let said = lock(room).said_by(speaker);
+                for segment in said {
+                    self.think(room, brain::Input::Attributed(attributed(&segment)), now);
+                }
+            } else {
+                let renamed = brain::Renamed { participant, from: from.to_string(), to: name };
+                self.think(room, brain::Input::Renamed(renamed), now);
+            }
+        }
+        self.note_published(room);
+        was_heard
     }
 
     /// Publishes what nobody's ears heard.
@@ -221,6 +330,7 @@ impl Conversation {
     pub fn leave(&mut self, room: &Mutex<Room>, participant: ParticipantId, now: MediaTime) {
         self.note(now, || What::Leave { participant: participant.0 });
         lock(room).leave(participant, now);
+        self.relabels.remove(&participant);
         self.think(room, brain::Input::Left { participant }, now);
         if lock(room).participants().is_empty() {
             self.sum_up(room, now);
@@ -283,6 +393,49 @@ impl Conversation {
     }
 }
 
+/// What the brain reads of a settled utterance: all of it, or each stretch of one speaker.
+fn heard(segment: &Segment, cut: Cut) -> Vec<brain::Heard> {
+    let heard = |speaker, words: &[asr::event::Word], cut| brain::Heard {
+        participant: Some(segment.participant),
+        utterance: UtteranceId(segment.utterance),
+        speaker,
+        words: words.to_vec(),
+        cut,
+        language: segment.language.clone(),
+    };
+    if segment.voices.is_empty() {
+        return vec![heard(None, &segment.words, cut)];
+    }
+    let mut stretches: Vec<brain::Heard> = segment
+        .runs()
+        // Somebody else goes on: what this one says ends here.
+        .map(|(voiced, words)| heard(voiced.speaker.map(|_| voiced.name.to_string()), words, Cut::Pause))
+        .collect();
+    if let Some(last) = stretches.last_mut() {
+        last.cut = cut;
+    }
+    stretches
+}
+
+/// Who said which stretch of an utterance.
+fn attributed(segment: &Segment) -> brain::Attributed {
+    let stretches = segment.runs().map(|(voiced, words)| brain::Stretch {
+        span: span_of(words),
+        speaker: voiced.speaker.map(|_| voiced.name.to_string()),
+    });
+    brain::Attributed {
+        participant: segment.participant,
+        utterance: UtteranceId(segment.utterance),
+        stretches: stretches.collect(),
+    }
+}
+
+/// Utterances of one line whose corrections are counted; the ears remember no more of them.
+const RELABELS_MAX: usize = 20_000;
+
+/// Names that one conversation offers; nobody reads more.
+const SUGGESTED_MAX: usize = 256;
+
 /// What was published after `seq`, which then is the last of it.
 pub fn unread(room: &Mutex<Room>, seq: &mut u64) -> Vec<Arc<Published>> {
     // A log too short to hold what one input says has dropped the beginning of it.
@@ -314,3 +467,6 @@ pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
 fn lock(room: &Mutex<Room>) -> MutexGuard<'_, Room> {
     room.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

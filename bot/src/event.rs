@@ -22,6 +22,7 @@ use crate::{
     answering::{AnsweredBy, Class, Why},
     note::{ActionItem, Decision, Question, Summary},
     participant::Kind,
+    speakers::{SpeakerId, Voiced},
 };
 
 /// The version of the JSON shapes below; grows when a field changes its meaning, not when one is added.
@@ -32,7 +33,8 @@ pub const VERSION: u32 = 1;
 pub struct Published {
     /// Always [`VERSION`].
     pub v: u32,
-    /// Counts up from 1 within the room. Gaps are partial results that newer words have replaced.
+    /// Counts up from 1 within the room. Gaps are partial results that newer words have replaced, and
+    /// speakers that were put right again.
     pub seq: u64,
     /// When it was published, on the room's timeline.
     #[serde(rename = "at_s", serialize_with = "seconds")]
@@ -130,6 +132,48 @@ pub enum RoomEvent {
         /// The words.
         #[serde(flatten)]
         segment: Arc<Segment>,
+    },
+    /// It is known better who said the words of an utterance that is settled: this replaces its `speaker` and `voices`,
+    /// and what an earlier one of the same utterance said of them.
+    #[serde(rename = "transcript.relabelled")]
+    TranscriptRelabelled {
+        /// On whose line.
+        participant: ParticipantId,
+        /// Which utterance.
+        utterance: u64,
+        /// As whoever said all of it is called, else as the line is.
+        speaker: Arc<str>,
+        /// Who said which of its words, in their order.
+        voices: Vec<Voiced>,
+    },
+    /// Words may have said what somebody is called, who is so far known by voice alone. Nothing follows from it until
+    /// somebody says that it is so.
+    #[serde(rename = "speaker.suggested")]
+    SpeakerSuggested {
+        /// On whose line.
+        participant: ParticipantId,
+        /// Who.
+        speaker: SpeakerId,
+        /// What they may be called.
+        name: Arc<str>,
+        /// The utterance that says so.
+        utterance: u64,
+        /// Its words that do.
+        quote: Arc<str>,
+        /// Where they were said.
+        #[serde(flatten, serialize_with = "start_end")]
+        span: Span,
+    },
+    /// Somebody said what one of several speakers on a line is called: everything that they said, and will say, is by
+    /// that name.
+    #[serde(rename = "speaker.named")]
+    SpeakerNamed {
+        /// On whose line.
+        participant: ParticipantId,
+        /// Who.
+        speaker: SpeakerId,
+        /// What they are called now.
+        name: Arc<str>,
     },
     /// A stretch of audio went unheard.
     #[serde(rename = "transcript.lost")]
@@ -451,6 +495,71 @@ pub struct Segment {
     /// The language (ISO 639-1) where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// Who said which of the words, in their order, where several people may be on the line and their voices are told
+    /// apart: together all words. Empty elsewhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub voices: Vec<Voiced>,
+}
+
+impl Segment {
+    /// Says who said the words: the speaker is whoever said all of them, else the line stays.
+    pub(crate) fn attribute(&mut self, line: &Arc<str>, voices: Vec<Voiced>) {
+        self.speaker = sole_speaker(&voices).unwrap_or(line).clone();
+        self.voices = voices;
+    }
+
+    /// The stretches of its words, each with whoever said it; none where voices are not told apart.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (&Voiced, &[Word])> {
+        let mut rest = self.words.as_slice();
+        self.voices.iter().filter_map(move |voiced| {
+            let (run, after) = rest.split_at(voiced.words.min(rest.len()));
+            rest = after;
+            (!run.is_empty()).then_some((voiced, run))
+        })
+    }
+
+    /// Itself where one person spoke, else a part for each stretch of one speaker.
+    pub fn by_speaker(&self) -> Vec<Self> {
+        if self.voices.len() < 2 {
+            return vec![self.clone()];
+        }
+        let mut parts: Vec<Self> = self
+            .runs()
+            .map(|(voiced, words)| Self {
+                participant: self.participant,
+                speaker: voiced.name.clone(),
+                utterance: self.utterance,
+                text: asr::event::text(words),
+                words: words.to_vec(),
+                span: span_of(words),
+                language: self.language.clone(),
+                voices: vec![voiced.clone()],
+            })
+            .collect();
+        // The silence at the edges stays where it was.
+        if let Some(first) = parts.first_mut() {
+            first.span = Span::new(self.span.start, first.span.end);
+        }
+        if let Some(last) = parts.last_mut() {
+            last.span = Span::new(last.span.start, self.span.end);
+        }
+        parts
+    }
+}
+
+/// The name of whoever said everything, where one known voice did.
+fn sole_speaker(voices: &[Voiced]) -> Option<&Arc<str>> {
+    let first = voices.first()?;
+    let is_sole = first.speaker.is_some() && voices.iter().all(|voiced| voiced.speaker == first.speaker);
+    is_sole.then_some(&first.name)
+}
+
+/// From the start of the first word to the end of the last.
+pub(crate) fn span_of(words: &[Word]) -> Span {
+    match (words.first(), words.last()) {
+        (Some(first), Some(last)) => Span::new(first.span.start, last.span.end),
+        _ => Span::default(),
+    }
 }
 
 fn seconds<S: Serializer>(at: &MediaTime, serializer: S) -> Result<S::Ok, S::Error> {
@@ -516,6 +625,7 @@ mod tests {
             words: vec![Word { text: "Hello.".into(), span, confidence: 0.9 }],
             span,
             language: Some("en".into()),
+            voices: Vec::new(),
         };
         let event = RoomEvent::TranscriptFinal { segment: Arc::new(segment) };
         let json = serde_json::to_value(Published { v: VERSION, seq: 7, at, event }).unwrap();
@@ -568,6 +678,37 @@ mod tests {
         assert_eq!(
             wire(RoomEvent::RecordingEnded { recording: "rec1".into(), state: "finished".into(), why: None }),
             serde_json::json!({"type": "recording.ended", "recording": "rec1", "state": "finished"})
+        );
+    }
+
+    #[test]
+    fn who_said_what_on_a_shared_line_reads_on_the_wire_as_documented() {
+        let participant = ParticipantId(2);
+        let speaker = SpeakerId { participant, voice: Some(asr::diarize::VoiceId(0)) };
+        let named_by = crate::speakers::NamedBy::Voice;
+        let voiced =
+            Voiced { speaker: Some(speaker), name: "Ada, voice 1".into(), named_by, words: 3, confidence: 0.87 };
+        let voices = vec![voiced];
+        let event =
+            RoomEvent::TranscriptRelabelled { participant, utterance: 4, speaker: "Ada, voice 1".into(), voices };
+        assert_eq!(
+            serde_json::to_value(event).unwrap(),
+            serde_json::json!({
+                "type": "transcript.relabelled", "participant": "p2", "utterance": 4, "speaker": "Ada, voice 1",
+                "voices": [{
+                    "speaker": "p2.1", "name": "Ada, voice 1", "named_by": "voice", "words": 3, "confidence": 0.87_f32,
+                }],
+            })
+        );
+        let span = Span::new(MediaTime::from_millis(1_000), MediaTime::from_millis(1_500));
+        let (name, quote) = ("Jonas".into(), "this is Jonas.".into());
+        let event = RoomEvent::SpeakerSuggested { participant, speaker, name, utterance: 4, quote, span };
+        assert_eq!(
+            serde_json::to_value(event).unwrap(),
+            serde_json::json!({
+                "type": "speaker.suggested", "participant": "p2", "speaker": "p2.1", "name": "Jonas", "utterance": 4,
+                "quote": "this is Jonas.", "start_s": 1.0, "end_s": 1.5,
+            })
         );
     }
 

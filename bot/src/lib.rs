@@ -24,6 +24,7 @@ pub mod persona;
 pub mod room;
 pub mod rooms;
 pub mod routing;
+pub mod speakers;
 pub mod tools;
 pub mod turn;
 pub mod understand;

@@ -59,6 +59,10 @@ pub struct Newcomer {
     pub is_transcribed: bool,
     /// Whose clock their words are on.
     pub timeline: Timeline,
+    /// The names of those whose voices may be recognized on this line, in the order of their
+    /// [`VoiceId`](asr::diarize::VoiceId)s, where several people may be on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known_voices: Vec<String>,
 }
 
 impl From<&str> for Newcomer {

@@ -3,7 +3,8 @@
 //! Pure: told the time, owned by [`crate::actor`], read under a short lock by whoever serves a client. Nobody
 //! subscribes: a client holds a cursor (the last `seq` it has seen) and reads on from there at its own pace,
 //! so a slow client costs the room nothing. Everything is bounded by [`Limits`]. When the log is full, what
-//! newer words have replaced is already gone (a partial leaves as soon as its successor or its final is in);
+//! newer words have replaced is already gone (a partial leaves as soon as its successor or its final is in, what was
+//! put right of an utterance's speakers as soon as it is put right again);
 //! then the oldest entries leave, and a cursor from before them has fallen off and is told where to resume.
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use asr::event::Event;
+use asr::event::{Event, VoiceRun, Word};
 use media::{
     id::ParticipantId,
     time::{MediaTime, Span},
@@ -19,9 +20,10 @@ use media::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{Published, RoomEvent, Segment, VERSION},
+    event::{Published, RoomEvent, Segment, VERSION, span_of},
     note::{ActionItem, Decision, Question, Summary},
     participant::{Change, Newcomer, Participant, Timeline},
+    speakers::{NAME_MAX_CHARS, NamedBy, SpeakerId, Speakers, Talk, Voiced},
 };
 
 /// How much one room keeps.
@@ -75,6 +77,9 @@ pub struct Room {
     /// The newest entry that left the log for want of room; zero while none has.
     evicted_through: u64,
     transcript: VecDeque<Arc<Segment>>,
+    speakers: Speakers,
+    /// The log entry that last put right who spoke, by line and utterance; at most one for each entry of the log.
+    relabels: BTreeMap<(ParticipantId, u64), u64>,
     actions: VecDeque<Arc<ActionItem>>,
     decisions: VecDeque<Arc<Decision>>,
     questions: VecDeque<Arc<Question>>,
@@ -103,6 +108,8 @@ impl Room {
             last_seq: 0,
             evicted_through: 0,
             transcript: VecDeque::new(),
+            speakers: Speakers::default(),
+            relabels: BTreeMap::new(),
             actions: VecDeque::new(),
             decisions: VecDeque::new(),
             questions: VecDeque::new(),
@@ -120,7 +127,7 @@ impl Room {
         }
         self.participants_seen += 1;
         let participant = ParticipantId(self.participants_seen);
-        let Newcomer { name, kind, consent, is_transcribed, timeline } = newcomer.into();
+        let Newcomer { name, kind, consent, is_transcribed, timeline, known_voices } = newcomer.into();
         let name: Arc<str> = name.chars().take(NAME_MAX_CHARS).collect::<String>().into();
         let offset = match timeline {
             Timeline::Own => now,
@@ -130,6 +137,9 @@ impl Room {
             Participant { id: participant, name: name.clone(), kind, is_muted: false, consent, is_transcribed };
         let present = Present { as_seen, offset, partial_seq: None, next_utterance: 0 };
         self.participants.insert(participant, present);
+        if !known_voices.is_empty() {
+            self.speakers.joined(participant, known_voices);
+        }
         self.publish(RoomEvent::ParticipantJoined { participant, name, kind, is_transcribed }, now);
         Ok(participant)
     }
@@ -159,22 +169,24 @@ impl Room {
             if let Some(seq) = present.partial_seq {
                 self.retract(seq);
             }
+            self.speakers.left(participant);
             self.publish(RoomEvent::ParticipantLeft { participant, name: present.as_seen.name }, now);
         }
     }
 
     /// Publishes what a participant's ears heard. A final with words comes back, on the room's timeline, for
-    /// the brain to read.
+    /// the brain to read, and so does one whose speakers were put right.
     pub fn hear(&mut self, participant: ParticipantId, event: Event, now: MediaTime) -> Option<Arc<Segment>> {
         let present = self.participants.get(&participant)?;
         let (offset, speaker) = (present.offset, present.as_seen.name.clone());
+        let line = speaker.clone();
         let shift = |at: MediaTime| MediaTime::from_ticks(offset.ticks().saturating_add(at.ticks()));
         let shift_span = |span: Span| Span::new(shift(span.start), shift(span.end));
-        let segment = |utterance, words: Vec<asr::event::Word>, span, language| {
+        let segment = |utterance, words: Vec<Word>, span, language| {
             let text = asr::event::text(&words);
-            let words =
-                words.into_iter().map(|word| asr::event::Word { span: shift_span(word.span), ..word }).collect();
-            Arc::new(Segment { participant, speaker, utterance, text, words, span: shift_span(span), language })
+            let words = words.into_iter().map(|word| Word { span: shift_span(word.span), ..word }).collect();
+            let (span, voices) = (shift_span(span), Vec::new());
+            Segment { participant, speaker, utterance, text, words, span, language, voices }
         };
         match event {
             Event::SpeechStarted { utterance, at } => {
@@ -197,14 +209,18 @@ impl Room {
             }
             Event::Partial { utterance, .. } if utterance.0 < present.next_utterance => None,
             Event::Partial { utterance, revision, stable_words, words, span } => {
-                let segment = segment(utterance.0, words, span, None);
+                let segment = Arc::new(segment(utterance.0, words, span, None));
                 let superseded = present.partial_seq;
                 let seq = self.publish(RoomEvent::TranscriptPartial { stable_words, revision, segment }, now);
                 self.replace_partial(participant, superseded, Some(seq));
                 None
             }
-            Event::Final { utterance, words, span, language, .. } => {
-                let segment = segment(utterance.0, words, span, language);
+            Event::Relabelled { utterance, voices } => self.relabel(participant, &line, utterance.0, &voices, now),
+            Event::Final { utterance, words, span, language, voices, .. } => {
+                let mut segment = segment(utterance.0, words, span, language);
+                let voices = self.speakers.voiced(participant, &line, &voices, segment.words.len());
+                segment.attribute(&line, voices);
+                let segment = Arc::new(segment);
                 let superseded = present.partial_seq;
                 self.publish(RoomEvent::TranscriptFinal { segment: segment.clone() }, now);
                 self.replace_partial(participant, superseded, None);
@@ -218,6 +234,97 @@ impl Room {
                 Some(segment)
             }
         }
+    }
+
+    /// Puts right who said the words of an utterance; the utterance as it is now, or `None` where nothing changes or it
+    /// is forgotten.
+    fn relabel(
+        &mut self,
+        participant: ParticipantId,
+        line: &Arc<str>,
+        utterance: u64,
+        runs: &[VoiceRun],
+        now: MediaTime,
+    ) -> Option<Arc<Segment>> {
+        let is_it = |segment: &Arc<Segment>| segment.participant == participant && segment.utterance == utterance;
+        let at = self.transcript.iter().rposition(is_it)?;
+        let voices = self.speakers.voiced(participant, line, runs, self.transcript[at].words.len());
+        if voices == self.transcript[at].voices {
+            return None;
+        }
+        let mut segment = Segment::clone(&self.transcript[at]);
+        segment.attribute(line, voices);
+        let (speaker, voices) = (segment.speaker.clone(), segment.voices.clone());
+        let segment = Arc::new(segment);
+        self.transcript[at] = segment.clone();
+        let seq = self.publish(RoomEvent::TranscriptRelabelled { participant, utterance, speaker, voices }, now);
+        if let Some(superseded) = self.relabels.insert((participant, utterance), seq) {
+            self.retract(superseded);
+        }
+        if self.relabels.len() > self.limits.events_max.max(1) {
+            let evicted = self.evicted_through;
+            self.relabels.retain(|_, seq| *seq > evicted);
+        }
+        Some(segment)
+    }
+
+    /// Gives one of the speakers on a line a name, for what they said and will say, and says so; what they were called
+    /// before, or `None` when nobody of that id was heard. Long names are cut.
+    pub fn name_speaker(&mut self, speaker: SpeakerId, name: &str, now: MediaTime) -> Option<Arc<str>> {
+        let name: Arc<str> = name.chars().take(NAME_MAX_CHARS).collect::<String>().into();
+        let before = self.speakers.rename(speaker, name.clone())?;
+        for segment in &mut self.transcript {
+            if segment.participant == speaker.participant
+                && segment.voices.iter().any(|voiced| voiced.speaker == Some(speaker))
+            {
+                let line = segment.speaker.clone();
+                let segment = Arc::make_mut(segment);
+                let mut voices = std::mem::take(&mut segment.voices);
+                for voiced in voices.iter_mut().filter(|voiced| voiced.speaker == Some(speaker)) {
+                    (voiced.name, voiced.named_by) = (name.clone(), NamedBy::Person);
+                }
+                segment.attribute(&line, voices);
+            }
+        }
+        self.publish(RoomEvent::SpeakerNamed { participant: speaker.participant, speaker, name }, now);
+        Some(before)
+    }
+
+    /// Whether one of the speakers on a line, or the line itself, goes by `name`.
+    pub(crate) fn is_used(&self, participant: ParticipantId, name: &str) -> bool {
+        let line = self.participants.get(&participant);
+        line.is_some_and(|line| &*line.as_seen.name == name) || self.speakers.is_used(participant, name)
+    }
+
+    /// The utterances in which one of the speakers on a line says something, oldest first, as far as they are kept.
+    pub(crate) fn said_by(&self, speaker: SpeakerId) -> Vec<Arc<Segment>> {
+        let theirs = |segment: &&Arc<Segment>| {
+            segment.participant == speaker.participant
+                && segment.voices.iter().any(|voiced| voiced.speaker == Some(speaker))
+        };
+        self.transcript.iter().filter(theirs).cloned().collect()
+    }
+
+    /// Everybody who spoke, in the order of their lines, and for how long.
+    pub fn speakers(&self) -> Vec<Talk> {
+        let mut talks: BTreeMap<SpeakerId, Talk> = BTreeMap::new();
+        for segment in &self.transcript {
+            let participant = segment.participant;
+            let mut count = |voice, name: &Arc<str>, named_by, words: &[Word]| {
+                let speaker = SpeakerId { participant, voice };
+                let first = || Talk { speaker, participant, name: name.clone(), named_by, speech_s: 0.0, words: 0 };
+                let talk = talks.entry(speaker).or_insert_with(first);
+                talk.speech_s += span_of(words).duration().as_secs_f64();
+                talk.words += words.len();
+            };
+            if segment.voices.is_empty() {
+                count(None, &segment.speaker, NamedBy::Line, &segment.words);
+            }
+            for (Voiced { speaker, name, named_by, .. }, words) in segment.runs() {
+                count(speaker.and_then(|speaker| speaker.voice), name, *named_by, words);
+            }
+        }
+        talks.into_values().collect()
     }
 
     /// Keeps and publishes an action item, new or changed.
@@ -351,9 +458,6 @@ impl Room {
     }
 }
 
-/// Longer names are cut: they are repeated in every segment.
-const NAME_MAX_CHARS: usize = 80;
-
 fn push_bounded<T>(kept: &mut VecDeque<T>, item: T, max: usize) {
     if kept.len() >= max.max(1) {
         kept.pop_front();
@@ -363,7 +467,10 @@ fn push_bounded<T>(kept: &mut VecDeque<T>, item: T, max: usize) {
 
 #[cfg(test)]
 mod tests {
-    use asr::event::{Cut, UtteranceId, Word};
+    use asr::{
+        diarize::VoiceId,
+        event::{Cut, UtteranceId},
+    };
     use proptest::prelude::*;
 
     use super::*;
@@ -459,6 +566,7 @@ mod tests {
             span: Span::default(),
             cut: Cut::Pause,
             language: None,
+            voices: Vec::new(),
         };
         assert_eq!(room.hear(ada, nothing, NOW), None);
         assert!(room.transcript().is_empty());
@@ -474,7 +582,76 @@ mod tests {
         assert!(room.join("Bob", NOW).is_ok());
     }
 
+    #[test]
+    fn what_was_said_on_a_shared_line_is_told_apart_and_put_right() {
+        let (mut room, ada) = room_of_one();
+        room.hear(ada, voiced(0, "I will do it", &[(4, Some(0))]), NOW);
+        assert_eq!(&*room.transcript()[0].speaker, "Ada, voice 1");
+        assert_eq!(room.hear(ada, relabelled(0, &[(4, Some(0))]), NOW), None, "nothing is new");
+        room.hear(ada, relabelled(0, &[(1, Some(0)), (3, Some(1))]), NOW).unwrap();
+        let segment = room.transcript().remove(0);
+        assert_eq!(&*segment.speaker, "Ada", "two people spoke");
+        let parts: Vec<(String, String)> =
+            segment.by_speaker().into_iter().map(|part| (part.speaker.to_string(), part.text)).collect();
+        assert_eq!(parts, [("Ada, voice 1".into(), "I".into()), ("Ada, voice 2".into(), "will do it".into())]);
+        assert_eq!(room.hear(ada, relabelled(7, &[(1, None)]), NOW), None, "an utterance that never was");
+    }
+
+    #[test]
+    fn only_the_newest_that_is_put_right_of_an_utterance_stays_in_the_log() {
+        let (mut room, ada) = room_of_one();
+        for utterance in 0..3 {
+            room.hear(ada, voiced(utterance, "yes", &[(1, None)]), NOW);
+        }
+        for voice in 0..100 {
+            room.hear(ada, relabelled(0, &[(1, Some(voice))]), NOW);
+            room.hear(ada, relabelled(1, &[(1, Some(voice))]), NOW);
+        }
+        assert_eq!(kinds(&room).iter().filter(|kind| kind.starts_with("Transcript")).count(), 2);
+    }
+
+    #[test]
+    fn a_given_name_is_that_of_all_words_and_of_those_to_come() {
+        let (mut room, ada) = room_of_one();
+        room.hear(ada, voiced(0, "one two", &[(1, Some(0)), (1, Some(1))]), NOW);
+        let second = SpeakerId { participant: ada, voice: Some(VoiceId(1)) };
+        assert_eq!(room.name_speaker(second, "Jonas", NOW).as_deref(), Some("Ada, voice 2"));
+        room.hear(ada, voiced(1, "three", &[(1, Some(1))]), NOW);
+        let names: Vec<String> =
+            room.transcript().iter().flat_map(|it| it.by_speaker()).map(|it| it.speaker.to_string()).collect();
+        assert_eq!(names, ["Ada, voice 1", "Jonas", "Jonas"]);
+        let stranger = SpeakerId { participant: ada, voice: Some(VoiceId(9)) };
+        assert_eq!(room.name_speaker(stranger, "Eve", NOW), None);
+        let talks = room.speakers();
+        let said: Vec<(&str, usize, f64)> = talks.iter().map(|talk| (&*talk.name, talk.words, talk.speech_s)).collect();
+        assert_eq!(said, [("Ada, voice 1", 1, 1.0), ("Jonas", 2, 2.0)]);
+    }
+
     proptest! {
+        #[test]
+        fn whoever_reads_the_log_has_the_rooms_own_transcript_whatever_was_put_right(
+            steps in prop::collection::vec((0_u8..3, 0_u64..4, prop::collection::vec((0_usize..4, 0_u16..4), 0..4)), 1..60),
+        ) {
+            let (mut room, ada) = room_of_one();
+            let mut next = 0;
+            for (what, utterance, runs) in steps {
+                let runs: Vec<(usize, Option<u16>)> =
+                    runs.into_iter().map(|(words, voice)| (words, voice.checked_sub(1))).collect();
+                match what {
+                    0 => {
+                        room.hear(ada, voiced(next, "a b c", &runs), NOW);
+                        next += 1;
+                    }
+                    1 => drop(room.hear(ada, relabelled(utterance, &runs), NOW)),
+                    _ => {
+                        let voice = Some(VoiceId(runs.len() as u16));
+                        room.name_speaker(SpeakerId { participant: ada, voice }, &format!("name {utterance}"), NOW);
+                    }
+                }
+            }
+            prop_assert_eq!(read_along(&room), room.transcript());
+        }
+
         #[test]
         fn the_log_is_bounded_in_order_and_never_drops_a_final_that_it_does_not_say_is_gone(
             steps in prop::collection::vec((0_u64..3, any::<bool>()), 1..200),
@@ -528,7 +705,53 @@ mod tests {
             span: second(),
             cut: Cut::Pause,
             language: None,
+            voices: Vec::new(),
         }
+    }
+
+    fn voiced(utterance: u64, text: &str, runs: &[(usize, Option<u16>)]) -> Event {
+        let Event::Final { utterance, words, span, cut, language, .. } = finished(utterance, text) else {
+            unreachable!("it is a final")
+        };
+        Event::Final { utterance, words, span, cut, language, voices: voices(runs) }
+    }
+
+    fn relabelled(utterance: u64, runs: &[(usize, Option<u16>)]) -> Event {
+        Event::Relabelled { utterance: UtteranceId(utterance), voices: voices(runs) }
+    }
+
+    fn voices(runs: &[(usize, Option<u16>)]) -> Vec<VoiceRun> {
+        let run =
+            |&(words, voice): &(usize, Option<u16>)| VoiceRun { words, voice: voice.map(VoiceId), confidence: 0.9 };
+        runs.iter().map(run).collect()
+    }
+
+    /// The transcript as a client has it who has read every event.
+    fn read_along(room: &Room) -> Vec<Arc<Segment>> {
+        let mut read: Vec<Arc<Segment>> = Vec::new();
+        for entry in room.read(0, usize::MAX).unwrap() {
+            match &entry.event {
+                RoomEvent::TranscriptFinal { segment } => read.push(segment.clone()),
+                RoomEvent::TranscriptRelabelled { utterance, speaker, voices, .. } => {
+                    let segment = read.iter_mut().find(|segment| segment.utterance == *utterance).unwrap();
+                    let segment = Arc::make_mut(segment);
+                    (segment.speaker, segment.voices) = (speaker.clone(), voices.clone());
+                }
+                RoomEvent::SpeakerNamed { speaker, name, .. } => {
+                    for segment in &mut read {
+                        let segment = Arc::make_mut(segment);
+                        for voiced in segment.voices.iter_mut().filter(|voiced| voiced.speaker == Some(*speaker)) {
+                            (voiced.name, voiced.named_by) = (name.clone(), NamedBy::Person);
+                        }
+                        if !segment.voices.is_empty() && segment.voices.iter().all(|it| it.speaker == Some(*speaker)) {
+                            segment.speaker = name.clone();
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        read
     }
 
     fn words(text: &str) -> Vec<Word> {

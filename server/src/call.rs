@@ -17,13 +17,13 @@ use std::{
     time::Duration,
 };
 
-use asr::{pool::StreamConfig, recognizer::Hints};
+use asr::{diarize::Diarization, pool::StreamConfig, recognizer::Hints};
 use bot::{
     actor::{JoinError, RoomHandle, Seat},
     participant::{Kind, Newcomer, Standing, Timeline, may_be_captured},
 };
 use media::{
-    bridge::{Bridge, BridgeError, Leg, LegControl, LegEvent, Plan},
+    bridge::{Bridge, BridgeError, Leg, LegControl, LegEvent, LegId, Plan},
     graph::node::{Control, Event, Node},
     id::ParticipantId,
     rtp::dtmf,
@@ -33,7 +33,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::listening::{Expected, Finalize, Listening};
-use crate::{admission::Place, app::App, error::ApiError, sound::Presence, telemetry};
+use crate::{admission::Place, app::App, error::ApiError, known_voices::Known, sound::Presence, telemetry};
 
 /// A pause after which an utterance is settled: short enough to read along, long enough to draw a breath.
 pub const ENDPOINTING_MS: u32 = 400;
@@ -77,6 +77,9 @@ pub struct Wish {
     pub suppress_noise: bool,
     /// Whether they hear themselves.
     pub hears_itself: bool,
+    /// Whether several people may be on the line: the ears tell their voices apart then, and know those who are known
+    /// here.
+    pub diarize: bool,
 }
 
 /// Whether somebody's words are wanted.
@@ -143,6 +146,7 @@ pub async fn join(app: &App, room: &RoomHandle, wish: Wish) -> Result<Call, ApiE
     let is_wanted = wish.words == Words::Wanted && wish.source.is_some();
     let ears = app.ears().ok().filter(|_| is_wanted).cloned();
     let place = ears.as_ref().map(|_| app.admission().stream()).transpose()?;
+    let known = if wish.diarize && ears.is_some() { Some(known_voices(app).await) } else { None };
     let name = if wish.name.is_empty() { "Speaker".to_owned() } else { wish.name };
     let newcomer = Newcomer {
         name,
@@ -150,6 +154,7 @@ pub async fn join(app: &App, room: &RoomHandle, wish: Wish) -> Result<Call, ApiE
         consent: wish.consent,
         is_transcribed: ears.is_some(),
         timeline: Timeline::Rooms,
+        known_voices: known.iter().flat_map(|known| &known.names).map(ToString::to_string).collect(),
     };
     // Announced before it is heard: the seat comes before the leg.
     let seat = room.join(newcomer).await.map_err(|error| match error {
@@ -166,6 +171,7 @@ pub async fn join(app: &App, room: &RoomHandle, wish: Wish) -> Result<Call, ApiE
         hears_itself: wish.hears_itself,
         is_muted: false,
         may_be_captured,
+        heard_by: None,
     };
     let mut leg = sound.bridge().join(plan).await?;
     let participant = seat.participant();
@@ -190,6 +196,7 @@ pub async fn join(app: &App, room: &RoomHandle, wish: Wish) -> Result<Call, ApiE
             starts_at: MediaTime::ZERO,
             live: true,
             turn_after_ms: talks.then_some(TURN_AFTER_MS),
+            diarization: known.map(|known| Diarization { known: known.prints, expected: None }),
         },
         bridge: sound.bridge().clone(),
         finalize: finalize.clone(),
@@ -231,6 +238,12 @@ pub async fn join(app: &App, room: &RoomHandle, wish: Wish) -> Result<Call, ApiE
         hang_up,
         gone,
     })
+}
+
+/// Everybody whom this machine knows by voice. Nobody when the task that reads it fails: a call does not.
+async fn known_voices(app: &App) -> Known {
+    let app = app.clone();
+    tokio::task::spawn_blocking(move || Known::here(app.config())).await.unwrap_or_default()
 }
 
 /// The language to listen for, as a client names it: `None` for any.
@@ -292,6 +305,11 @@ impl Call {
     /// When they have a shape or a rate that no leg has.
     pub fn renew(&self, source: Option<Box<dyn Node>>, sink: Option<Box<dyn Node>>) -> Result<(), BridgeError> {
         self.control.renew(source, sink)
+    }
+
+    /// Who alone hears it from now on, as [`LegControl::heard_by`] has it.
+    pub(crate) fn heard_by(&self, listener: Option<LegId>) {
+        self.control.heard_by(listener);
     }
 
     /// Resolves when the call ends although its transport goes on; say goodbye then and drop the call.

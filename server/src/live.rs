@@ -14,6 +14,7 @@ mod lane;
 use std::sync::Arc;
 
 use asr::{
+    diarize::Diarization,
     event::Event,
     pool::{Ears, StreamConfig},
     recognizer::Hints,
@@ -84,6 +85,8 @@ pub struct LiveSpec {
     pub endpointing_ms: u32,
     /// Silence after which it is scored whether whoever speaks is done, in milliseconds; `None` scores nothing.
     pub turn_after_ms: Option<u32>,
+    /// Whether voices are told apart, and which are known; `None` tells nothing of them.
+    pub diarization: Option<Diarization>,
     /// Where the words go.
     pub room: RoomChoice,
     /// What the room calls whoever speaks; lanes beyond the first say which channel they are.
@@ -175,6 +178,7 @@ pub async fn open(app: &App, spec: LiveSpec) -> Result<(LiveInput, LiveEvents), 
             starts_at: MediaTime::ZERO,
             live: true,
             turn_after_ms: spec.turn_after_ms,
+            diarization: spec.diarization,
         },
         room: room.clone(),
         participant: spec.participant,

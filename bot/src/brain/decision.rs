@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde::Serialize;
 
 use super::{
-    Evidence, Language,
+    Evidence, Language, Renamed,
     sentence::Sentence,
     tokens::{Stop, Token},
 };
@@ -72,6 +72,22 @@ impl Decisions {
         }
         self.decisions.push_back(decision.clone());
         Some(decision)
+    }
+
+    /// Puts right who said what: `said_by` knows of some of it.
+    pub(super) fn attribute(&mut self, said_by: &impl Fn(&Evidence) -> Option<Option<String>>) {
+        for decision in &mut self.decisions {
+            if let Some(name) = said_by(&decision.evidence) {
+                decision.speaker = name;
+            }
+        }
+    }
+
+    /// Somebody is called otherwise.
+    pub(super) fn rename(&mut self, renamed: &Renamed) {
+        for decision in &mut self.decisions {
+            renamed.put_right(decision.evidence.participant, &mut decision.speaker);
+        }
     }
 }
 

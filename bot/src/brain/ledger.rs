@@ -5,10 +5,10 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use media::time::MediaTime;
+use media::{id::ParticipantId, time::MediaTime};
 
 use super::{
-    ActionItem, Evidence, ItemId, Owner, Standing,
+    ActionItem, Evidence, ItemId, Owner, Renamed, Standing,
     date::{self, Dated},
     found::{Found, Subject},
     names::Names,
@@ -33,6 +33,8 @@ struct Entry {
     at: MediaTime,
     /// Whether it was put to somebody as "you".
     asked: bool,
+    /// The words in which its owner took it, when it is whoever said them.
+    taken: Option<Evidence>,
 }
 
 impl Ledger {
@@ -77,7 +79,7 @@ impl Ledger {
         let Some(entry) = same else {
             return Some(self.add(sentence, found, evidence, owner, words));
         };
-        entry.take_owner(owner, found.promised);
+        entry.take_owner(owner, found, evidence);
         if let Some(due) = &found.due {
             entry.set_due(due, sentence);
         }
@@ -115,7 +117,9 @@ impl Ledger {
             self.entries.remove(declined.unwrap_or(0));
         }
         let asked = matches!(found.subject, Subject::Addressee(_));
-        self.entries.push_back(Entry { item, words, speaker: sentence.speaker.clone(), at: evidence.span.end, asked });
+        let taken = (found.subject == Subject::Speaker).then_some(evidence);
+        let speaker = sentence.speaker.clone();
+        self.entries.push_back(Entry { item, words, speaker, at: evidence.span.end, asked, taken });
         id
     }
 
@@ -135,10 +139,8 @@ impl Ledger {
         }
         if found.promised {
             entry.item.standing = Standing::Agreed;
-            entry.take_owner(owner, true);
-        } else {
-            entry.take_owner(owner, false);
         }
+        entry.take_owner(owner, found, evidence);
         entry.item.confidence = (entry.item.confidence + 0.05).min(0.99);
         Some(entry.touch(sentence, evidence))
     }
@@ -163,12 +165,14 @@ impl Ledger {
             }
             Reply::No => return None,
             Reply::Mine => {
-                entry.item.owner = speaker.or_else(|| entry.item.owner.clone());
+                if speaker.is_some() {
+                    (entry.item.owner, entry.taken) = (speaker, Some(evidence));
+                }
                 entry.item.standing = Standing::Agreed;
             }
             Reply::Yes => {
                 if entry.asked && entry.item.owner.is_none() {
-                    entry.item.owner = speaker;
+                    (entry.item.owner, entry.taken) = (speaker, Some(evidence));
                 }
                 entry.item.standing = Standing::Agreed;
             }
@@ -194,6 +198,46 @@ impl Ledger {
         }
         entry.set_due(&due, sentence);
         Some(entry.touch(sentence, evidence))
+    }
+
+    /// Puts right who took what on the stream of `participant`: `said_by` knows who said some words. The items that
+    /// change.
+    pub(super) fn attribute(
+        &mut self,
+        participant: ParticipantId,
+        said_by: &impl Fn(&Evidence) -> Option<Option<String>>,
+    ) -> Vec<ActionItem> {
+        let mut changed = Vec::new();
+        for entry in &mut self.entries {
+            if let Some(name) = entry.item.evidence.last().and_then(said_by) {
+                entry.speaker.name = name;
+            }
+            let Some(name) = entry.taken.as_ref().and_then(said_by) else { continue };
+            let owner = Some(Owner::Person { participant: Some(participant), name });
+            if entry.item.owner != owner {
+                entry.item.owner = owner;
+                entry.item.revision += 1;
+                changed.push(entry.item.clone());
+            }
+        }
+        changed
+    }
+
+    /// Somebody is called otherwise; the items that change.
+    pub(super) fn rename(&mut self, renamed: &Renamed) -> Vec<ActionItem> {
+        let mut changed = Vec::new();
+        for entry in &mut self.entries {
+            renamed.put_right(entry.speaker.participant, &mut entry.speaker.name);
+            let before = entry.item.owner.clone();
+            if let Some(Owner::Person { participant, name }) = &mut entry.item.owner {
+                renamed.put_right(*participant, name);
+            }
+            if entry.item.owner != before {
+                entry.item.revision += 1;
+                changed.push(entry.item.clone());
+            }
+        }
+        changed
     }
 
     /// The item last spoken of, when that is not long before `now`.
@@ -225,16 +269,17 @@ impl Entry {
     }
 
     /// An owner by name wins over "we" and over nobody; who promises wins over who was asked.
-    fn take_owner(&mut self, owner: Option<Owner>, promised: bool) {
+    fn take_owner(&mut self, owner: Option<Owner>, found: &Found, evidence: Evidence) {
         let replaces = match (&self.item.owner, &owner) {
             (_, None) => false,
             (None, Some(_)) => true,
             (Some(Owner::Team), Some(Owner::Person { .. })) => true,
-            (Some(Owner::Person { .. }), Some(Owner::Person { .. })) => promised,
+            (Some(Owner::Person { .. }), Some(Owner::Person { .. })) => found.promised,
             (Some(_), Some(Owner::Team)) => false,
         };
         if replaces {
             self.item.owner = owner;
+            self.taken = (found.subject == Subject::Speaker).then_some(evidence);
         }
     }
 

@@ -10,11 +10,13 @@
 //! stretch of time and the most frequent terms. What was already handed out stays with whoever took it.
 
 mod action;
+mod attribution;
 mod date;
 mod decision;
 mod english;
 mod found;
 mod german;
+mod introduction;
 mod language;
 mod ledger;
 mod names;
@@ -36,7 +38,9 @@ use media::{
 use serde::Serialize;
 
 pub use action::{ActionItem, ItemId, Owner, Standing};
+pub use attribution::{Attributed, Renamed, Stretch};
 pub use decision::{Decision, DecisionId};
+pub use introduction::Introduction;
 pub use language::Language;
 pub use question::{Question, QuestionId};
 pub use summary::{Summary, SummarySentence};
@@ -79,6 +83,10 @@ pub enum Input {
         /// What they are called.
         name: Option<String>,
     },
+    /// It is known better who said the words of an utterance.
+    Attributed(Attributed),
+    /// One of several speakers on a stream is called otherwise from now on, and in all that was found.
+    Renamed(Renamed),
     /// Somebody went. Their name still resolves.
     Left {
         /// Who.
@@ -172,6 +180,8 @@ impl Brain {
         match input {
             Input::Heard(heard) => self.on_heard(heard, now),
             Input::Joined { participant, name } => self.names.joined(participant, name),
+            Input::Attributed(attributed) => self.on_attributed(&attributed),
+            Input::Renamed(renamed) => self.on_renamed(&renamed),
             Input::Left { participant } => {
                 self.release_held(|held| held.speaker.participant == Some(participant));
                 self.names.left(participant);
@@ -235,6 +245,41 @@ impl Brain {
         }
     }
 
+    fn on_attributed(&mut self, attributed: &Attributed) {
+        for name in attributed.names() {
+            self.names.saw(name);
+        }
+        let line = self.names.of(attributed.participant).map(str::to_owned);
+        for held in &mut self.held {
+            if let Some(token) = held.tokens.last()
+                && let Some(name) = attributed.speaker(held.speaker.participant, token.utterance, token.span)
+            {
+                held.speaker.name = name.or_else(|| line.clone());
+            }
+        }
+        let said_by = |evidence: &Evidence| {
+            let name = attributed.speaker(evidence.participant, evidence.utterance, evidence.span)?;
+            Some(name.or_else(|| line.clone()))
+        };
+        self.decisions.attribute(&said_by);
+        self.questions.attribute(&said_by);
+        self.summarizer.attribute(&said_by);
+        let changed = self.ledger.attribute(attributed.participant, &said_by);
+        self.outputs.extend(changed.into_iter().map(Output::Note));
+    }
+
+    fn on_renamed(&mut self, renamed: &Renamed) {
+        self.names.renamed(&renamed.from, &renamed.to);
+        for held in &mut self.held {
+            renamed.put_right(held.speaker.participant, &mut held.speaker.name);
+        }
+        self.decisions.rename(renamed);
+        self.questions.rename(renamed);
+        self.summarizer.rename(renamed);
+        let changed = self.ledger.rename(renamed);
+        self.outputs.extend(changed.into_iter().map(Output::Note));
+    }
+
     fn release_held(&mut self, ripe: impl Fn(&Held) -> bool) {
         for _ in 0..self.held.len() {
             let Some(held) = self.held.pop_front() else { return };
@@ -277,6 +322,11 @@ impl Brain {
         self.outputs.extend(decided.map(Output::Decided));
         self.outputs.extend(asked.into_iter().chain(answered).map(Output::Asked));
     }
+}
+
+/// The first words in which whoever says `words` may say what they are called: "this is Jonas", "mein Name ist …".
+pub fn introduced(words: &[Word]) -> Option<Introduction> {
+    introduction::find(words)
 }
 
 /// The first day that `text` speaks of, seen from `today`: "next Friday", "am 15.", "3/15". What somebody said when

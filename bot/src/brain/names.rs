@@ -49,10 +49,18 @@ impl Names {
     pub(super) fn saw(&mut self, name: &str) {
         if !name.is_empty() && self.seen.len() < REMEMBERED && !self.seen.iter().any(|seen| seen == name) {
             self.seen.push(name.to_owned());
-            for (at, part) in name.split_whitespace().enumerate() {
+            // A voice without a name of its own ("Board room, voice 2") makes nobody of the words "voice" and "2".
+            let named = name.split_once(", voice ").map_or(name, |(line, _)| line);
+            for (at, part) in named.split_whitespace().enumerate() {
                 *self.parts.entry(part.to_lowercase()).or_default() |= at == 0;
             }
         }
+    }
+
+    /// Somebody is called otherwise from now on; the old name is nobody's then.
+    pub(super) fn renamed(&mut self, from: &str, to: &str) {
+        self.seen.retain(|seen| seen != from);
+        self.saw(to);
     }
 
     /// The name of a participant.
@@ -140,3 +148,17 @@ const FIRST_NAMES: &[&str] = &[
     "valentina", "vanessa", "vera", "veronika", "victor", "victoria", "viktor", "vincent", "volker", "walter", "wei",
     "werner", "wolfgang", "yuki", "yusuf", "zoe",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_voice_without_a_name_makes_no_name_of_the_word() {
+        let mut names = Names::default();
+        names.saw("Ada Lovelace, voice 2");
+        assert_eq!(names.all(), ["Ada Lovelace, voice 2"]);
+        let parts: Vec<&str> = names.parts.keys().map(String::as_str).collect();
+        assert_eq!(parts, ["ada", "lovelace"]);
+    }
+}

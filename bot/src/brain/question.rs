@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde::Serialize;
 
 use super::{
-    Evidence, Language,
+    Evidence, Language, Renamed,
     sentence::{Sentence, Speaker},
     tokens::Stop,
 };
@@ -88,6 +88,30 @@ impl Questions {
         }
         question.answer = Some(answer);
         Some(question.clone())
+    }
+
+    /// Puts right who said what: `said_by` knows of some of it.
+    pub(super) fn attribute(&mut self, said_by: &impl Fn(&Evidence) -> Option<Option<String>>) {
+        for question in &mut self.questions {
+            let Some(name) = said_by(&question.evidence) else { continue };
+            // Whoever asked, and goes on, does not answer themselves.
+            if let Some((id, asker)) = &mut self.pending
+                && *id == question.id
+            {
+                asker.name.clone_from(&name);
+            }
+            question.speaker = name;
+        }
+    }
+
+    /// Somebody is called otherwise.
+    pub(super) fn rename(&mut self, renamed: &Renamed) {
+        if let Some((_, asker)) = &mut self.pending {
+            renamed.put_right(asker.participant, &mut asker.name);
+        }
+        for question in &mut self.questions {
+            renamed.put_right(question.evidence.participant, &mut question.speaker);
+        }
     }
 }
 

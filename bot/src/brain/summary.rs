@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{ActionItem, Decision, Evidence, Question, sentence::Sentence, tokens::Token};
+use super::{ActionItem, Decision, Evidence, Question, Renamed, sentence::Sentence, tokens::Token};
 
 /// A conversation in short; every part quotes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -110,6 +110,22 @@ impl Summarizer {
             chosen.into_iter().map(|candidate| candidate.sentence.clone()).collect();
         sentences.sort_by_key(|sentence| (sentence.evidence.span.start, sentence.evidence.span.end));
         sentences
+    }
+
+    /// Puts right who said what: `said_by` knows of some of it.
+    pub(super) fn attribute(&mut self, said_by: &impl Fn(&Evidence) -> Option<Option<String>>) {
+        for candidate in &mut self.candidates {
+            if let Some(name) = said_by(&candidate.sentence.evidence) {
+                candidate.sentence.speaker = name;
+            }
+        }
+    }
+
+    /// Somebody is called otherwise.
+    pub(super) fn rename(&mut self, renamed: &Renamed) {
+        for candidate in &mut self.candidates {
+            renamed.put_right(candidate.sentence.evidence.participant, &mut candidate.sentence.speaker);
+        }
     }
 
     fn score(&self, candidate: &Candidate) -> f32 {

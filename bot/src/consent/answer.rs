@@ -297,6 +297,7 @@ mod tests {
                 words,
                 span,
                 language: None,
+                voices: Vec::new(),
             })
         };
         assert_eq!(said("I agree.", 0.9), Some(true));

@@ -44,6 +44,10 @@ pub struct Entry {
     /// Whether calls are recorded; they are not when not set.
     #[serde(default)]
     pub record: Option<Record>,
+    /// At a scribe or a conference: whether several people may be on the caller's line, whose voices are told apart
+    /// then.
+    #[serde(default)]
+    pub diarize: bool,
     /// Where callers are asked: the question, in place of ours.
     #[serde(default)]
     pub question: Option<String>,
@@ -82,6 +86,7 @@ impl Entry {
             fallback: None,
             status_callback: None,
             record: None,
+            diarize: false,
             question: None,
             language: None,
         }
@@ -114,6 +119,9 @@ impl Entry {
             }
             Self { record: Some(_), to, .. } if !matches!(to, Target::User(_) | Target::Trunk(_) | Target::Scribe) => {
                 Some(("record", "is for numbers that lead to a user, a trunk or scribe; applications ask themselves"))
+            }
+            Self { diarize: true, to, .. } if !matches!(to, Target::Scribe | Target::Conference(_)) => {
+                Some(("diarize", "is for numbers that lead to scribe or a conference"))
             }
             Self { record: None, question: Some(_), .. } => Some(("question", "is for numbers with record = \"ask\"")),
             Self { record: None, language: Some(_), .. } => Some(("language", "is for numbers with record = \"ask\"")),
@@ -221,6 +229,11 @@ impl Table {
         let (entry, _) = self.find(called, caller)?;
         let Record::Ask = entry.record?;
         Some(Ask { question: entry.question.clone(), language: entry.language.clone() })
+    }
+
+    /// Whether several people may be on the line of those who call this.
+    pub fn diarizes(&self, called: &Party, caller: &Caller<'_>) -> bool {
+        self.find(called, caller).is_some_and(|(entry, _)| entry.diarize)
     }
 
     fn find<'a>(&'a self, called: &'a Party, caller: &Caller<'_>) -> Option<(&'a Entry, &'a str)> {
@@ -367,12 +380,23 @@ mod tests {
             (Entry { status_callback: Some("x".to_owned()), ..entry("9*", "ivr") }, "status_callback"),
             (Entry { number: Vec::new(), ..entry("9*", "ivr") }, "number"),
             (Entry { record: Some(Record::Ask), ..entry("9*", "ivr") }, "record"),
+            (Entry { diarize: true, ..entry("9*", "agent") }, "diarize"),
             (Entry { question: Some("May we?".to_owned()), ..entry("9*", "scribe") }, "question"),
             (Entry { language: Some("de".to_owned()), ..entry("9*", "scribe") }, "language"),
         ] {
             assert_eq!(broken.fault().unwrap().0, key);
         }
         assert_eq!(entry("9*", "ivr").fault(), None);
+    }
+
+    #[test]
+    fn people_on_a_shared_line_are_told_apart_where_its_number_says_so() {
+        let shared = Entry { diarize: true, ..entry("100", "conference:board") };
+        assert_eq!(shared.fault(), None);
+        let table = Table::new(vec![shared, entry("101", "scribe")], Unknown::NotFound);
+        assert!(table.diarizes(&party("100"), &stranger()));
+        assert!(!table.diarizes(&party("101"), &stranger()));
+        assert!(!table.diarizes(&party("102"), &stranger()));
     }
 
     proptest! {

@@ -213,7 +213,7 @@ impl Turns {
             Event::Partial { .. } | Event::Final { .. } => self.prepare(now),
             Event::TurnEnded { probability, at, .. } => self.on_score(*probability, (*at).min(now)),
             // What went unheard is no silence and no words; what was heard before and after it counts.
-            Event::Lost { .. } => {}
+            Event::Relabelled { .. } | Event::Lost { .. } => {}
         }
     }
 

@@ -45,7 +45,9 @@ impl Said {
                 }
                 true
             }
-            Event::SpeechEnded { .. } | Event::TurnEnded { .. } | Event::Lost { .. } => false,
+            Event::SpeechEnded { .. } | Event::TurnEnded { .. } | Event::Relabelled { .. } | Event::Lost { .. } => {
+                false
+            }
         }
     }
 

@@ -74,6 +74,7 @@ impl Call {
             span: Span::default(),
             cut: Cut::Pause,
             language: Some("de".to_owned()),
+            voices: Vec::new(),
         };
         self.tell(Input::Ears(&event), at);
     }
@@ -335,7 +336,14 @@ fn a_turn_without_a_language_has_not_that_of_the_turn_before() {
     let mut said = Said::default();
     let hear = |said: &mut Said, utterance: u64, language: Option<&str>| {
         let (utterance, span, language) = (UtteranceId(utterance), Span::default(), language.map(str::to_owned));
-        said.hear(&Event::Final { utterance, words: words("Ja."), span, cut: Cut::Pause, language });
+        said.hear(&Event::Final {
+            utterance,
+            words: words("Ja."),
+            span,
+            cut: Cut::Pause,
+            language,
+            voices: Vec::new(),
+        });
     };
     hear(&mut said, 1, Some("de"));
     assert_eq!(said.language().as_deref(), Some("de"));

@@ -16,6 +16,7 @@ use bot::{
     note::{ActionItem, Summary},
     participant::Participant,
     room::Settings,
+    speakers::Talk,
 };
 use media::id::RoomId;
 use serde::{Deserialize, Serialize};
@@ -72,7 +73,8 @@ struct Rooms {
 #[derive(Debug, Serialize)]
 struct Transcript {
     room: RoomId,
-    segments: Vec<Arc<Segment>>,
+    segments: Vec<Segment>,
+    speakers: Vec<Talk>,
 }
 
 #[derive(Debug, Serialize)]
@@ -86,6 +88,7 @@ struct SummaryOf {
     room: RoomId,
     #[serde(flatten)]
     summary: Summary,
+    speakers: Vec<Talk>,
 }
 
 impl From<&RoomHandle> for View {
@@ -137,7 +140,9 @@ async fn close(State(app): State<App>, RoomOf(room): RoomOf) -> StatusCode {
 }
 
 async fn transcript(RoomOf(room): RoomOf) -> Json<Transcript> {
-    Json(Transcript { room: room.id(), segments: room.read(bot::room::Room::transcript) })
+    let (segments, speakers) = room.read(|room| (room.transcript(), room.speakers()));
+    let segments = segments.iter().flat_map(|segment| segment.by_speaker()).collect();
+    Json(Transcript { room: room.id(), segments, speakers })
 }
 
 async fn actions(RoomOf(room): RoomOf) -> Json<Actions> {
@@ -146,5 +151,5 @@ async fn actions(RoomOf(room): RoomOf) -> Json<Actions> {
 
 async fn summary(RoomOf(room): RoomOf) -> Result<Json<SummaryOf>, ApiError> {
     let summary = room.summary().await.map_err(|_| ApiError::not_found("the room was closed just now"))?;
-    Ok(Json(SummaryOf { room: room.id(), summary }))
+    Ok(Json(SummaryOf { room: room.id(), summary, speakers: room.read(bot::room::Room::speakers) }))
 }

@@ -26,6 +26,7 @@ import { Rooms, title_of } from "./rooms.js";
 import { on_key_wanted, request } from "./server.js";
 import { LostCall, Softphone } from "./softphone.js";
 import { Tabs } from "./tabs.js";
+import { Talk } from "./talk.js";
 import { Telephone } from "./telephone.js";
 import { Transcript } from "./transcript.js";
 import { Waterfall } from "./waterfall.js";
@@ -54,6 +55,7 @@ const people = new People({
   list: $("people"), empty: $("people-empty"), is_own: (participant) => call.is_busy() && participant === call.participant,
   on_error: complain, on_count: (count) => ($("people-count").textContent = count || ""),
 });
+const talk = new Talk({ list: $("talk"), empty: $("talk-empty"), offers: $("talk-offers"), on_error: complain });
 const play = new Play({
   open: $("play-open"), file: $("play-file"), now: $("play-now"), text: $("play-text"), stop: $("play-stop"),
   on_error: (error) => notice.show(about_file(error)),
@@ -94,7 +96,7 @@ function open_room(id) {
   if (listening && listening.room !== id) stop_listening();
   notice.clear("room");
   rooms.choose(id);
-  for (const view of [people, play, agent]) view.open(id);
+  for (const view of [people, talk, play, agent]) view.open(id);
   shown_began = undefined;
   conversation.open(id);
   if (id === null) show_link("idle");
@@ -109,7 +111,7 @@ async function new_room(title, demands = {}) {
 }
 
 function take_event(event) {
-  for (const view of [people, play, agent, recordings]) view.take(event);
+  for (const view of [people, talk, play, agent, recordings]) view.take(event);
 }
 
 // Ids of rooms begin again with every start of the server; with its beginning a room is itself for good.

@@ -46,6 +46,12 @@ export class Conversation {
       this.measure(event);
       this.words += event.words.length;
     },
+    "transcript.relabelled"(event) {
+      this.transcript.relabelled(event);
+    },
+    "speaker.named"({ speaker, name }) {
+      this.transcript.named(speaker, name);
+    },
     "transcript.lost"({ start_s, end_s, why }) {
       this.transcript.remark(t("lost", { s: Math.max(0.1, end_s - start_s).toFixed(1), why: t(`lost_${why}`) }), end_s);
     },

@@ -2,10 +2,12 @@
 // has shown, in order of time; nothing is asked of the server.
 
 import { clock } from "./i18n.js";
+import { by_speaker } from "./voices.js";
 
 /** Builds the file's name, kind and text: `format` is `text`, `srt` or `json`. */
 export function build(format, { title, finals, notes }) {
-  const ordered = [...finals].sort((a, b) => a.start_s - b.start_s);
+  // One part for each speaker, where several share a line.
+  const ordered = finals.flatMap(by_speaker).sort((a, b) => a.start_s - b.start_s);
   const name = title.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "") || "transcript";
   if (format === "srt") return { name: `${name}.srt`, kind: "application/x-subrip", text: srt(ordered) };
   if (format === "json") return { name: `${name}.json`, kind: "application/json", text: json(title, ordered, notes) };

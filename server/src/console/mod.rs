@@ -26,7 +26,7 @@ struct File {
     body: &'static str,
 }
 
-static FILES: [File; 39] = [
+static FILES: [File; 41] = [
     File { path: "/", kind: HTML, body: include_str!("page.html") },
     File { path: "/console/icon.svg", kind: "image/svg+xml", body: include_str!("icon.svg") },
     File { path: "/console/style.css", kind: CSS, body: include_str!("style.css") },
@@ -62,8 +62,10 @@ static FILES: [File; 39] = [
     File { path: "/console/softphone.js", kind: JS, body: include_str!("softphone.js") },
     File { path: "/console/stream-level.js", kind: JS, body: include_str!("stream-level.js") },
     File { path: "/console/tabs.js", kind: JS, body: include_str!("tabs.js") },
+    File { path: "/console/talk.js", kind: JS, body: include_str!("talk.js") },
     File { path: "/console/telephone.js", kind: JS, body: include_str!("telephone.js") },
     File { path: "/console/transcript.js", kind: JS, body: include_str!("transcript.js") },
+    File { path: "/console/voices.js", kind: JS, body: include_str!("voices.js") },
     File { path: "/console/waterfall.js", kind: JS, body: include_str!("waterfall.js") },
     File { path: "/console/whip.js", kind: JS, body: include_str!("whip.js") },
 ];

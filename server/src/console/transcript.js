@@ -5,6 +5,7 @@
 // Screen readers hear finals only. The view follows the newest words until the reader scrolls up.
 
 import { clock, fine_clock, on_language, t } from "./i18n.js";
+import { name_of, rename, runs_of, speaker_of, tint_of } from "./voices.js";
 
 const UNSURE = 0.55;
 const SAME_BREATH_S = 3;
@@ -49,7 +50,20 @@ export class Transcript {
     const line = this.show(event, event.words.length, true);
     line.classList.remove("live");
     this.finals.push(event);
-    this.say(`${event.speaker ?? ""}: ${event.text}`);
+    this.say(`${speaker_of(event) ?? ""}: ${event.text}`);
+  }
+
+  /** It is known better who said an utterance: its words stay, their speakers change. */
+  relabelled({ participant, utterance, speaker, voices }) {
+    const entry = this.utterances.get(key_of({ participant, utterance }));
+    if (!entry?.settled) return;
+    Object.assign(entry.event, { speaker, voices });
+    colour(entry.line, entry.event);
+  }
+
+  /** Somebody said what one of several speakers on a line is called. */
+  named(speaker, name) {
+    for (const { line, event } of this.utterances.values()) if (rename(event, speaker, name)) colour(line, event);
   }
 
   /** A quiet line between the words: somebody came, went, or was not heard. */
@@ -192,7 +206,7 @@ export class Transcript {
 
   relabel() {
     this.put_away();
-    for (const { line, event } of this.utterances.values()) label(line, event);
+    for (const { line, event } of this.utterances.values()) colour(line, event);
   }
 }
 
@@ -220,13 +234,35 @@ function label(line, event) {
   const time = line.querySelector(".time");
   time.textContent = clock(event.start_s);
   time.setAttribute("aria-label", t("time_of", { time: clock(event.start_s) }));
-  line.querySelector(".speaker").textContent = event.speaker || t("speaker");
+  line.querySelector(".speaker").textContent = speaker_of(event) || t("speaker");
+}
+
+/** Says whose the words are: by colour, and by name where the speaker changes within an utterance. */
+function colour(line, event) {
+  label(line, event);
+  const runs = runs_of(event).filter(({ words }) => words.length > 0);
+  // The paragraph of one voice is not that of another on the same line.
+  line.dataset.speaker = runs.length === 1 ? runs[0].speaker ?? `${event.participant}?` : event.participant;
+  line.dataset.tint = tint_of(runs.length === 1 ? runs[0].speaker : event.participant);
+  const words = [...line.querySelectorAll(".word")];
+  let at = 0;
+  for (const run of runs) {
+    run.words.forEach((_, index) => {
+      const word = words[at + index];
+      if (!word) return;
+      if (runs.length > 1) word.dataset.tint = tint_of(run.speaker);
+      else delete word.dataset.tint;
+      if (runs.length > 1 && index === 0) word.dataset.by = name_of(run.voice);
+      else delete word.dataset.by;
+    });
+    at += run.words.length;
+  }
+  for (const one of [line, line.nextElementSibling]) if (one) join_breath(one);
 }
 
 function fill(line, event, stable) {
   line.dataset.start = event.start_s;
   line.dataset.end = event.end_s;
-  label(line, event);
   const said = line.querySelector(".said");
   if (event.language) said.lang = event.language;
   const shown = said.children;
@@ -249,6 +285,7 @@ function fill(line, event, stable) {
     said.lastElementChild.nextSibling?.remove();
     said.lastElementChild.remove();
   }
+  colour(line, event);
 }
 
 /** Speech that goes on after a short pause continues the paragraph: its name is not said again. */

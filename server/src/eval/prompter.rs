@@ -113,6 +113,7 @@ fn read(audio: &[f32], lines: &[Arc<Prompt>]) -> Hypothesis {
             Hypothesis {
                 words: words_within(&line.words, at_s, long_s),
                 language: Some(line.language.clone()),
+                language_probability: None,
                 // As sure as a recognizer ever is.
                 mean_logprob: -0.1,
                 no_speech: None,

@@ -139,6 +139,7 @@ impl<'a> Talk<'a> {
             key_ticks_hz: MOUTH_HZ,
             suppress_noise: false,
             hears_itself: false,
+            diarize: false,
         };
         let call = call::join(app, &room, wish).await?;
         let caller = call.participant();

@@ -19,6 +19,7 @@ use std::{
 use asr::recognizer::Hints;
 use bot::{actor::RoomHandle, answering::AnsweredBy, event::Direction};
 use media::{
+    bridge::LegId,
     dsp::progress::Heard,
     id::{ParticipantId, RoomId},
 };
@@ -172,6 +173,8 @@ pub(crate) struct Part {
     pub(crate) consent: Option<bool>,
     /// Whether it only listens.
     pub(crate) is_muted: bool,
+    /// Whether several people may be on the line: their voices are told apart then.
+    pub(crate) diarize: bool,
 }
 
 /// Where a call was, who holds whom, and how the far end is heard: for people.
@@ -238,6 +241,7 @@ enum Order {
     Echo(oneshot::Sender<Result<(), ApiError>>),
     Press(char, u32),
     Mute(bool),
+    HeardBy(Option<LegId>),
     Hold(bool),
     Refer(ReferTo, Headers, oneshot::Sender<u16>),
     AnswerRefer(ReferId, u16),
@@ -402,6 +406,11 @@ impl Phone {
     /// Silences it for its room.
     pub(crate) async fn mute(&self, is_muted: bool) {
         self.order(Order::Mute(is_muted)).await;
+    }
+
+    /// Who alone hears it in the room where it is; everybody where nobody is named. The next room knows nothing of it.
+    pub(crate) async fn heard_by(&self, listener: Option<LegId>) {
+        self.order(Order::HeardBy(listener)).await;
     }
 
     /// Holds the far end, or talks to it again.

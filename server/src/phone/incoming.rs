@@ -50,6 +50,8 @@ struct Admitted {
     destination: Destination,
     /// How they are asked, where the call is to be recorded.
     asks: Option<Ask>,
+    /// Whether several people may be on the caller's line.
+    diarize: bool,
     caller: Who,
     called: Party,
 }
@@ -77,7 +79,7 @@ async fn answer(app: App, phones: Arc<Phones>, incoming: Incoming) {
     let Ok(from) = request.headers.from() else { return reject(400, Headers::new()).await };
     let now = app.clock().now();
     let judged = judge(&phones, &request, &source, &from, replaces.is_some(), now);
-    let Admitted { destination, asks, caller, called } = match judged {
+    let Admitted { destination, asks, diarize, caller, called } = match judged {
         Ok(admitted) => admitted,
         Err((status, headers)) => return reject(status, headers).await,
     };
@@ -119,7 +121,7 @@ async fn answer(app: App, phones: Arc<Phones>, incoming: Incoming) {
         }
         None => {
             let asking = asks.map(|asks| Asking::of(&app, &asks));
-            let way = Connecting { destination, asking, max_forwards };
+            let way = Connecting { destination, asking, diarize, max_forwards };
             connect(&app, &phones, &phone, news, way, &caller).await;
         }
     }
@@ -160,6 +162,7 @@ fn judge(
     };
     let caller = Caller { address, trunk: trunk.as_deref(), user: user.as_deref() };
     let asks = phones.table().asks(&called, &caller);
+    let diarize = phones.table().diarizes(&called, &caller);
     let destination = match phones.table().route(&called, &caller) {
         Decision::Connect(Destination::Reject(status)) => return Err((status, Headers::new())),
         Decision::Connect(destination) => destination,
@@ -185,7 +188,7 @@ fn judge(
         (None, None) => format!("address:{address}"),
     };
     let name = from.display.clone().filter(|name| !name.trim().is_empty());
-    Ok(Admitted { destination, asks, caller: Who { from: number, name, payer, trunk }, called })
+    Ok(Admitted { destination, asks, diarize, caller: Who { from: number, name, payer, trunk }, called })
 }
 
 fn release(phones: &Phones, trunk: Option<&str>) {
@@ -198,6 +201,8 @@ fn release(phones: &Phones, trunk: Option<&str>) {
 struct Connecting {
     destination: Destination,
     asking: Option<Asking>,
+    /// Whether several people may be on the caller's line.
+    diarize: bool,
     max_forwards: u8,
 }
 
@@ -223,7 +228,7 @@ async fn connect(
     way: Connecting,
     caller: &Who,
 ) {
-    let Connecting { destination, asking, max_forwards } = way;
+    let Connecting { destination, asking, diarize, max_forwards } = way;
     match destination {
         Destination::Echo => {
             if phone.answer().await.is_ok()
@@ -234,8 +239,8 @@ async fn connect(
             }
         }
         Destination::Ring => phone.ring().await,
-        Destination::Scribe => scribe(app, phones, phone, news, asking).await,
-        Destination::Conference(name) => conference(app, phones, phone, news, &name).await,
+        Destination::Scribe => scribe(app, phones, phone, news, asking, diarize).await,
+        Destination::Conference(name) => conference(app, phones, phone, news, &name, diarize).await,
         Destination::Ivr(ivr) => super::menu::answer(app, phones, phone, news, &ivr).await,
         Destination::Agent(persona) => super::agent::answer(app, phones, phone, news, persona.as_deref()).await,
         Destination::User(user) => {
@@ -252,7 +257,14 @@ async fn connect(
 }
 
 /// Listens, and writes down what is said.
-async fn scribe(app: &App, phones: &Arc<Phones>, phone: &Phone, news: mpsc::Receiver<News>, asking: Option<Asking>) {
+async fn scribe(
+    app: &App,
+    phones: &Arc<Phones>,
+    phone: &Phone,
+    news: mpsc::Receiver<News>,
+    asking: Option<Asking>,
+    diarize: bool,
+) {
     let room = match room_of(app, asking.as_ref()) {
         Ok(room) => room,
         Err(error) => return refuse(phone, &error).await,
@@ -260,7 +272,7 @@ async fn scribe(app: &App, phones: &Arc<Phones>, phone: &Phone, news: mpsc::Rece
     if phone.answer().await.is_err() {
         return room.close().await;
     }
-    if let Err(error) = phone.enter(&room, part(app, phone)).await {
+    if let Err(error) = phone.enter(&room, Part { diarize, ..part(app, phone) }).await {
         tracing::warn!(call = %phone.sid(), %error, "a call could not be listened to");
         phone.hang_up().await;
     }
@@ -270,7 +282,14 @@ async fn scribe(app: &App, phones: &Arc<Phones>, phone: &Phone, news: mpsc::Rece
     together::alone(app, phones, phone, news).await;
 }
 
-async fn conference(app: &App, phones: &Arc<Phones>, phone: &Phone, news: mpsc::Receiver<News>, name: &str) {
+async fn conference(
+    app: &App,
+    phones: &Arc<Phones>,
+    phone: &Phone,
+    news: mpsc::Receiver<News>,
+    name: &str,
+    diarize: bool,
+) {
     let room = match app.room_called(name) {
         Ok(room) => room,
         Err(error) => return refuse(phone, &error).await,
@@ -278,7 +297,7 @@ async fn conference(app: &App, phones: &Arc<Phones>, phone: &Phone, news: mpsc::
     if phone.answer().await.is_err() {
         return;
     }
-    if let Err(error) = phone.enter(&room, part(app, phone)).await {
+    if let Err(error) = phone.enter(&room, Part { diarize, ..part(app, phone) }).await {
         tracing::warn!(call = %phone.sid(), %error, "a call could not join its conference");
         phone.hang_up().await;
     }
@@ -359,6 +378,7 @@ pub(super) fn part(app: &App, phone: &Phone) -> Part {
         endpointing_ms: ENDPOINTING_MS,
         consent: None,
         is_muted: false,
+        diarize: false,
     }
 }
 

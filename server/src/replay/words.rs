@@ -11,6 +11,7 @@ use std::{
 };
 
 use asr::{
+    diarize::VoiceId,
     event::{Event, LostWhy},
     pool::{
         journal::{Opened as Ears, Step},
@@ -217,6 +218,9 @@ impl<L: FnMut(&Ears) -> Result<Models, String>> Words<L> {
             (What::Update { participant, change }, _) => {
                 drop(conversation.update(room, who(participant), change, now));
             }
+            (What::Name { participant, voice, name }, _) => {
+                conversation.name_speaker(room, who(participant), VoiceId(voice), name, now);
+            }
             (What::Leave { participant }, _) => conversation.leave(room, who(participant), now),
             (What::Close, _) => conversation.close(room, now),
             (What::Listen { .. } | What::Heard { .. } | What::Announce(_), _) => {}
@@ -237,7 +241,7 @@ impl<L: FnMut(&Ears) -> Result<Models, String>> Words<L> {
             now: now.iter().map(|event| format!("{:?}", Key::of(event))).collect(),
         };
         let Some(said) = said else { return Err(unsaid(&VecDeque::new())) };
-        let Some(index) = said.iter().position(|event| Key::of(event) == key) else { return Err(unsaid(said)) };
+        let Some(index) = said.iter().position(|event| key.names(event)) else { return Err(unsaid(said)) };
         let event = said.remove(index).expect("its place was just found");
         // Partials that nobody took were replaced by newer ones. A late one may still be taken after its final.
         said.retain(|unread| match (Key::of(unread), key) {

@@ -210,5 +210,5 @@ fn bot_transcript(room: &bot::room::Room) -> Vec<String> {
 fn finished(utterance: u64, text: &str) -> Event {
     let span = Span::new(MediaTime::ZERO, MediaTime::from_millis(500));
     let words = text.split_whitespace().map(|word| Word { text: word.to_owned(), span, confidence: 1.0 }).collect();
-    Event::Final { utterance: UtteranceId(utterance), words, span, cut: Cut::Pause, language: None }
+    Event::Final { utterance: UtteranceId(utterance), words, span, cut: Cut::Pause, language: None, voices: Vec::new() }
 }

@@ -372,6 +372,11 @@ impl Carrier {
                     let _ = room.update(participant, Change { is_muted: Some(is_muted), consent: None }).await;
                 }
             }
+            Order::HeardBy(listener) => {
+                if let Seat::Room { call, .. } = &self.seat {
+                    call.heard_by(listener);
+                }
+            }
             Order::Hold(is_held) => {
                 self.wishes_hold = is_held;
                 self.line.hold(is_held);
@@ -424,6 +429,7 @@ impl Carrier {
             key_ticks_hz: nodes.key_ticks_hz,
             suppress_noise: false,
             hears_itself: false,
+            diarize: part.diarize,
         };
         let call = call::join(&self.app, &room, wish).await?;
         let participant = call.participant();
