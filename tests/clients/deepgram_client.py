@@ -200,9 +200,29 @@ def prerecorded_channels(url, key, path):
     with open(path, "rb") as file:
         audio = file.read()
     response = client(url, key).listen.v1.media.transcribe_file(
-        request=audio, model="nova-3", multichannel=True, punctuate=True
+        request=audio, model="nova-3", multichannel=True, punctuate=True, diarize=True
     )
-    return {"channels": [channel.alternatives[0].transcript for channel in response.results.channels]}
+    found = [channel.alternatives[0] for channel in response.results.channels]
+    return {"channels": [channel.transcript for channel in found],
+            "speakers": [sorted({word.speaker for word in channel.words}) for channel in found]}
+
+
+def voices(url, key, path):
+    """A mono recording of several people, as it is spoken and at once."""
+    samples, rate, _ = read(path)
+    session = Session(url, key, encoding="linear16", sample_rate=rate, punctuate=True, diarize=True)
+    session.stream(samples.tobytes(), rate * 2)
+    live = session.report(session.close())
+    with open(path, "rb") as file:
+        audio = file.read()
+    response = client(url, key).listen.v1.media.transcribe_file(
+        request=audio, model="nova-3", punctuate=True, diarize=True, utterances=True
+    )
+    channels = response.results.channels
+    warnings = [found for found in (live["metadata"] or {}).get("warnings") or [] if found["parameter"] == "diarize"]
+    return {"live": live["words"], "recorded": [word.dict() for word in channels[0].alternatives[0].words],
+            "channels": len(channels), "warnings": warnings or None,
+            "utterances": [[utterance.speaker, utterance.transcript] for utterance in response.results.utterances]}
 
 
 def callback(url, key, path):

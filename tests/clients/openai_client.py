@@ -6,6 +6,7 @@ Usage: openai_client.py BASE_URL KEY SCENARIO FILE. Prints one JSON report; the 
 import asyncio
 import base64
 import json
+import os
 import socket
 import sys
 
@@ -91,6 +92,29 @@ def diarized():
             streamed.append([event.speaker, event.text, event.start, event.end])
     return {"class": type(answer).__name__, "whole": whole, "streamed": streamed, "duration": answer.duration,
             "warnings": answer.to_dict().get("warnings", [])}
+
+
+def voices():
+    """Several people on one channel, one of them known from a recording, and a recording that holds nobody."""
+    def diarized(**params):
+        return transcribe(model="gpt-4o-transcribe-diarize", response_format="diarized_json", **params)
+
+    def segment(part):
+        return {"speaker": part.speaker, "text": part.text, "start": part.start, "end": part.end}
+
+    def reference(sound):
+        return ["data:audio/wav;base64," + base64.b64encode(sound).decode()]
+
+    streamed = [segment(event) for event in diarized(stream=True) if event.type == "transcript.text.segment"]
+    with open(os.path.join(os.path.dirname(FILE), "reference.wav"), "rb") as file:
+        ada = reference(file.read())
+    known = diarized(known_speaker_names=["Ada"], known_speaker_references=ada)
+    return {
+        "whole": [segment(part) for part in diarized().segments],
+        "streamed": streamed,
+        "known": [segment(part) for part in known.segments],
+        "refused": refused(lambda: diarized(known_speaker_names=["Ada"], known_speaker_references=reference(b"no sound"))),
+    }
 
 
 def models():

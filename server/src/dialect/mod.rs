@@ -17,9 +17,10 @@ pub mod whip;
 pub mod whisperlive;
 pub mod wire;
 
+use asr::diarize::Diarization;
 use axum::{Router, response::Response};
 
-use crate::{app::App, error::ApiError};
+use crate::{app::App, error::ApiError, transcribe::Voices};
 
 /// The routes of every dialect.
 pub fn routes() -> Router<App> {
@@ -31,6 +32,13 @@ pub fn routes() -> Router<App> {
         .merge(vosk::routes())
         .merge(whip::routes())
         .merge(whisperlive::routes())
+}
+
+/// What tells the voices of one recording apart, or why nothing does.
+async fn voices(app: &App, wish: Diarization) -> Voices {
+    let app = app.clone();
+    let loading = tokio::task::spawn_blocking(move || Voices::load(app.config(), wish));
+    loading.await.unwrap_or_else(|_| Voices::Alike("what does it could not be loaded".into()))
 }
 
 /// How errors are spelled on a path that belongs to a vendor; `None` where they are our own.

@@ -3,8 +3,8 @@
 //!
 //! Pure. What these shapes ask for and this server does not have is filled as follows: `tokens` is empty, since
 //! recognizers differ in theirs; a "token" of the log-probabilities is a word; `no_speech_prob` is 0, since
-//! what voice activity took for silence never becomes a segment; speakers of separate channels are lettered A,
-//! B, …, and a single channel is one speaker `unknown` with a warning.
+//! what voice activity took for silence never becomes a segment; speakers of separate channels, or with voices of their
+//! own, are lettered A, B, …, those whom the client knows have their names, and a voice that is like nobody's is `unknown`.
 
 use std::{fmt::Write as _, io::Write as _};
 
@@ -12,7 +12,7 @@ use asr::event::Word;
 use flate2::{Compression, write::ZlibEncoder};
 use serde_json::{Value, json};
 
-use super::openai_params::{Params, ResponseFormat};
+use super::openai_params::{KnownSpeaker, Params, ResponseFormat};
 use crate::{
     format::{srt, vtt},
     transcript::{Segment, Speakers, Transcript},
@@ -32,7 +32,7 @@ pub(super) fn whole(transcript: &Transcript, params: &Params) -> Body {
     match params.format {
         ResponseFormat::Json => Body::Json(plain(transcript, params)),
         ResponseFormat::VerboseJson => Body::Json(verbose(transcript, params)),
-        ResponseFormat::DiarizedJson => Body::Json(diarized(transcript)),
+        ResponseFormat::DiarizedJson => Body::Json(diarized(transcript, params)),
         ResponseFormat::Text => Body::Text(transcript.text() + "\n"),
         ResponseFormat::Srt => Body::Text(srt::write(transcript)),
         ResponseFormat::Vtt => Body::Text(vtt::write(transcript)),
@@ -42,7 +42,7 @@ pub(super) fn whole(transcript: &Transcript, params: &Params) -> Body {
 /// What a stream says of one segment; `index` counts segments from 0 as they are sent.
 pub(super) fn event(segment: &Segment, index: usize, speakers: Speakers, params: &Params) -> Value {
     if params.format == ResponseFormat::DiarizedJson {
-        return speaker_segment(segment, index, speakers);
+        return speaker_segment(segment, index, speakers, &params.speakers);
     }
     let gap = if index == 0 { "" } else { " " };
     let mut event = json!({"type": "transcript.text.delta", "delta": format!("{gap}{}", segment.text())});
@@ -60,7 +60,7 @@ pub(super) fn done(transcript: &Transcript, text: &str, sent: &[Word], params: &
     if params.logprobs {
         event["logprobs"] = logprobs(sent, true);
     }
-    warn(&mut event, transcript);
+    warn(&mut event, transcript, params);
     event
 }
 
@@ -70,7 +70,7 @@ fn plain(transcript: &Transcript, params: &Params) -> Value {
         let words: Vec<Word> = transcript.in_order().into_iter().flat_map(|segment| segment.words.clone()).collect();
         body["logprobs"] = logprobs(&words, true);
     }
-    warn(&mut body, transcript);
+    warn(&mut body, transcript, params);
     body
 }
 
@@ -96,7 +96,7 @@ fn verbose(transcript: &Transcript, params: &Params) -> Value {
             })
             .collect();
     }
-    warn(&mut body, transcript);
+    warn(&mut body, transcript, params);
     body
 }
 
@@ -119,7 +119,7 @@ fn verbose_segment(id: usize, segment: &Segment) -> Value {
     })
 }
 
-fn diarized(transcript: &Transcript) -> Value {
+fn diarized(transcript: &Transcript, params: &Params) -> Value {
     let segments = transcript.in_order();
     let mut body = json!({
         "task": "transcribe",
@@ -128,17 +128,17 @@ fn diarized(transcript: &Transcript) -> Value {
         "segments": segments
             .iter()
             .enumerate()
-            .map(|(index, segment)| speaker_segment(segment, index, transcript.speakers))
+            .map(|(index, segment)| speaker_segment(segment, index, transcript.speakers, &params.speakers))
             .collect::<Vec<_>>(),
         "usage": usage(transcript),
     });
-    warn(&mut body, transcript);
+    warn(&mut body, transcript, params);
     body
 }
 
-fn speaker_segment(segment: &Segment, index: usize, speakers: Speakers) -> Value {
+fn speaker_segment(segment: &Segment, index: usize, speakers: Speakers, known: &[KnownSpeaker]) -> Value {
     let speech = segment.speech();
-    let speaker = if speakers.knows(segment.lane) { letters(segment.lane) } else { "unknown".to_owned() };
+    let speaker = label(segment.lane, speakers, known);
     json!({
         "type": "transcript.text.segment",
         "id": format!("seg_{index:03}"),
@@ -149,8 +149,20 @@ fn speaker_segment(segment: &Segment, index: usize, speakers: Speakers) -> Value
     })
 }
 
+/// What whoever speaks on a lane is called: by their name, else by a letter that is nobody's name.
+fn label(lane: usize, speakers: Speakers, known: &[KnownSpeaker]) -> String {
+    if !speakers.knows(lane) {
+        return "unknown".to_owned();
+    }
+    // Nobody listens to the voices of channels.
+    let known = if matches!(speakers, Speakers::ByVoice { .. }) { known } else { &[] };
+    let Some(stranger) = lane.checked_sub(known.len()) else { return known[lane].name.clone() };
+    let mut free = (0..).map(letters).filter(|letter| known.iter().all(|speaker| speaker.name != *letter));
+    free.nth(stranger).unwrap_or_else(|| "unknown".to_owned())
+}
+
 /// A, B, …, Z, AA, AB, … as columns of a table are called.
-fn letters(index: usize) -> String {
+pub(super) fn letters(index: usize) -> String {
     let last = char::from(b'A' + (index % 26) as u8);
     match index / 26 {
         0 => last.to_string(),
@@ -166,9 +178,13 @@ fn languages(transcript: &Transcript) -> Value {
     transcript.language.iter().map(|code| json!({"code": code})).collect()
 }
 
-fn warn(body: &mut Value, transcript: &Transcript) {
-    if !transcript.warnings.is_empty() {
-        body["warnings"] = transcript.warnings.clone().into();
+fn warn(body: &mut Value, transcript: &Transcript, params: &Params) {
+    let mut warnings = transcript.warnings.clone();
+    if !params.speakers.is_empty() && transcript.speakers == Speakers::ByChannel {
+        warnings.push("each channel is a speaker: known speakers are looked for on a single channel only".to_owned());
+    }
+    if !warnings.is_empty() {
+        body["warnings"] = warnings.into();
     }
 }
 
@@ -251,6 +267,7 @@ mod tests {
             segments: true,
             logprobs: false,
             hints: Hints::default(),
+            speakers: Vec::new(),
             endpointing_ms: 500,
             ignored: Vec::new(),
         }
@@ -311,6 +328,24 @@ mod tests {
                 "text": "Yes."})
         );
         assert_eq!(["A", "Z", "AA", "AZ", "BA"].map(str::to_owned), [0, 25, 26, 51, 52].map(letters));
+    }
+
+    #[test]
+    fn known_voices_have_their_names_and_strangers_letters_that_are_nobodys_name() {
+        let known = |name: &str| KnownSpeaker { name: name.to_owned(), recording: bytes::Bytes::new() };
+        let mut params = params(ResponseFormat::DiarizedJson);
+        params.speakers = vec![known("Ada"), known("B")];
+        let segments = (0..5).zip(0..).map(|(lane, at)| sample::segment(lane, "Yes.", at * 500)).collect();
+        let speakers_of = |transcript: &Transcript| -> Vec<String> {
+            let Body::Json(body) = whole(transcript, &params) else { panic!("JSON") };
+            let segments = body["segments"].as_array().unwrap();
+            segments.iter().map(|segment| segment["speaker"].as_str().unwrap().to_owned()).collect()
+        };
+        let by_voice = sample::transcript(Speakers::ByVoice { people: 4 }, segments);
+        assert_eq!(speakers_of(&by_voice), ["Ada", "B", "A", "C", "unknown"]);
+        assert_eq!(speakers_of(&two_lanes()), ["A", "B"]);
+        let Body::Json(body) = whole(&two_lanes(), &params) else { panic!("JSON") };
+        assert!(body["warnings"][0].as_str().unwrap().contains("channel"), "{body}");
     }
 
     #[test]

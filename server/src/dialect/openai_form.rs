@@ -13,7 +13,10 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWriteExt;
 
-use super::openai_error::Refusal;
+use super::{
+    openai_error::Refusal,
+    openai_params::{SPEAKER_REFERENCES, SPEAKERS_MAX},
+};
 use crate::{socket::IDLE_TIMEOUT, transcribe::Source};
 
 /// What was uploaded.
@@ -33,6 +36,7 @@ pub(super) async fn read(mut multipart: Multipart, file_bytes_max: u64) -> Resul
     let mut fields = Vec::new();
     let mut file = None;
     let mut too_large = None;
+    let mut references = 0;
     while let Some(mut field) = multipart.next_field().await.map_err(|error| broken(&error))? {
         let name = field.name().unwrap_or_default().to_owned();
         // A file that comes twice counts as last said, like every field.
@@ -44,10 +48,17 @@ pub(super) async fn read(mut multipart: Multipart, file_bytes_max: u64) -> Resul
                 }
             }
         } else if fields.len() < FIELDS_MAX {
-            match text(&mut field).await? {
+            let is_reference = name.starts_with(SPEAKER_REFERENCES);
+            references += usize::from(is_reference);
+            if references > SPEAKERS_MAX {
+                let message = format!("At most {SPEAKERS_MAX} speakers can be known.");
+                return Err(Refusal::value(SPEAKER_REFERENCES, "too_many_fields", message));
+            }
+            let bytes_max = if is_reference { REFERENCE_BYTES_MAX } else { FIELD_BYTES_MAX };
+            match text(&mut field, bytes_max).await? {
                 Some(value) => fields.push((name, value)),
                 None => {
-                    let message = format!("The field is larger than {FIELD_BYTES_MAX} bytes.");
+                    let message = format!("The field is larger than {bytes_max} bytes.");
                     too_large = Some((name.chars().take(60).collect(), message));
                 }
             }
@@ -111,11 +122,11 @@ async fn spool(field: &mut Field<'_>, bytes_max: u64) -> Result<Spooled, Refusal
 
 /// The value of a text field; `None` when it is longer than a field may be. Broken UTF-8 is replaced: the
 /// parser of the field refuses what it does not know.
-async fn text(field: &mut Field<'_>) -> Result<Option<String>, Refusal> {
+async fn text(field: &mut Field<'_>, bytes_max: usize) -> Result<Option<String>, Refusal> {
     let mut bytes = BytesMut::new();
     let mut fits = true;
     while let Some(chunk) = chunk(field).await? {
-        fits &= bytes.len() + chunk.len() <= FIELD_BYTES_MAX;
+        fits &= bytes.len() + chunk.len() <= bytes_max;
         if fits {
             bytes.extend_from_slice(&chunk);
         }
@@ -149,7 +160,10 @@ fn no_room(error: &io::Error) -> Refusal {
 /// Uploads up to this stay in memory: four minutes of 16 kHz speech, and most of what people dictate.
 const MEMORY_BYTES_MAX: usize = 8 << 20;
 
-/// No field of the dialect is longer than a prompt; known speakers' recordings are refused anyway.
+/// A recording of a known speaker: ten seconds of stereo as a file of samples, in base64.
+const REFERENCE_BYTES_MAX: usize = 4 << 20;
+
+/// No other field of the dialect is longer than a prompt.
 const FIELD_BYTES_MAX: usize = 256 << 10;
 
 /// The dialect has about fifteen fields; lists repeat theirs.

@@ -4,7 +4,11 @@
 //! Pure. A wrong value is refused by name. What the server cannot honour but may soundly ignore (a sampling
 //! temperature, a voice-activity threshold) is noted in [`Params::ignored`] and told in a response header.
 
+use std::fmt;
+
 use asr::recognizer::{Hints, Info};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 
 use super::openai_error::Refusal;
 
@@ -33,10 +37,27 @@ pub(super) struct Params {
     pub logprobs: bool,
     /// Language and terms for the recognizer.
     pub hints: Hints,
+    /// Who may be known by their voice.
+    pub speakers: Vec<KnownSpeaker>,
     /// Silence that closes a segment, in milliseconds.
     pub endpointing_ms: u32,
     /// Fields that were understood and have no effect.
     pub ignored: Vec<&'static str>,
+}
+
+/// Somebody whom the client names, and a recording of their voice.
+#[derive(Clone, PartialEq)]
+pub(super) struct KnownSpeaker {
+    /// As the segments are to call them.
+    pub name: String,
+    /// Any container that can be decoded.
+    pub recording: Bytes,
+}
+
+impl fmt::Debug for KnownSpeaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KnownSpeaker({} bytes)", self.recording.len())
+    }
 }
 
 /// The values of `response_format`.
@@ -89,14 +110,7 @@ impl Params {
         }
         let (words, segments) = granularities(&list("timestamp_granularities"), format)?;
         let logprobs = include(&list("include"), format)?;
-        if !list("known_speaker_names").is_empty() || !list("known_speaker_references").is_empty() {
-            return Err(Refusal::value(
-                "known_speaker_names",
-                "unsupported_parameter",
-                "This server does not recognize known speakers by their voice; leave known_speaker_names and \
-                 known_speaker_references out. Speakers on separate channels are told apart by diarized_json.",
-            ));
-        }
+        let speakers = known_speakers(&list(SPEAKER_NAMES), &list(SPEAKER_REFERENCES), format)?;
         let mut ignored = Vec::new();
         if temperature(one("temperature"))? > 0.0 {
             ignored.push("temperature");
@@ -106,7 +120,7 @@ impl Params {
             language: language(one("language"), &list("languages"), engine)?,
             keyterms: keyterms(one("prompt"), &list("keywords")),
         };
-        Ok(Self { format, stream, words, segments, logprobs, hints, endpointing_ms, ignored })
+        Ok(Self { format, stream, words, segments, logprobs, hints, speakers, endpointing_ms, ignored })
     }
 }
 
@@ -186,6 +200,41 @@ fn include(values: &[&str], format: ResponseFormat) -> Result<bool, Refusal> {
         return Err(Refusal::value("include", "unsupported_value", "include[]=logprobs needs response_format=json."));
     }
     Ok(!values.is_empty())
+}
+
+/// Names and recordings, each name with the recording in its place.
+fn known_speakers(names: &[&str], references: &[&str], format: ResponseFormat) -> Result<Vec<KnownSpeaker>, Refusal> {
+    let wrong = |param: &str, message: String| Refusal::value(param, "invalid_value", message);
+    if names.len() != references.len() {
+        let given = format!("There are {} names and {} recordings of known speakers.", names.len(), references.len());
+        let param = if references.is_empty() { SPEAKER_NAMES } else { SPEAKER_REFERENCES };
+        return Err(wrong(param, format!("{given} Send as many of each, in the same order.")));
+    }
+    if names.len() > SPEAKERS_MAX {
+        return Err(wrong(SPEAKER_NAMES, format!("At most {SPEAKERS_MAX} speakers can be known.")));
+    }
+    if !names.is_empty() && format != ResponseFormat::DiarizedJson {
+        let message = format!("{SPEAKER_NAMES} needs response_format=diarized_json.");
+        return Err(Refusal::value(SPEAKER_NAMES, "unsupported_value", message));
+    }
+    let mut speakers: Vec<KnownSpeaker> = Vec::new();
+    for (name, reference) in names.iter().zip(references) {
+        let name = name.trim();
+        let is_new = speakers.iter().all(|speaker| speaker.name != name);
+        if name.is_empty() || name.chars().count() > SPEAKER_NAME_CHARS_MAX || !is_new {
+            let message =
+                format!("A known speaker has a name of 1 to {SPEAKER_NAME_CHARS_MAX} characters that no other has.");
+            return Err(wrong(SPEAKER_NAMES, message));
+        }
+        let encoded = reference.strip_prefix("data:").and_then(|rest| rest.split_once(','));
+        let encoded = encoded.filter(|(kind, _)| kind.ends_with(";base64"));
+        let recording = encoded.and_then(|(_, encoded)| STANDARD.decode(encoded.trim()).ok()).ok_or_else(|| {
+            let message = format!("Each of {SPEAKER_REFERENCES} is a data URL such as data:audio/wav;base64,…");
+            wrong(SPEAKER_REFERENCES, message)
+        })?;
+        speakers.push(KnownSpeaker { name: name.to_owned(), recording: recording.into() });
+    }
+    Ok(speakers)
 }
 
 fn temperature(value: Option<&str>) -> Result<f64, Refusal> {
@@ -303,6 +352,17 @@ fn short(value: &str) -> String {
     value.chars().take(60).collect()
 }
 
+/// The names of known speakers.
+const SPEAKER_NAMES: &str = "known_speaker_names";
+
+/// The recordings of known speakers.
+pub(super) const SPEAKER_REFERENCES: &str = "known_speaker_references";
+
+/// Speakers that can be known, as the public service has it.
+pub(super) const SPEAKERS_MAX: usize = 4;
+
+const SPEAKER_NAME_CHARS_MAX: usize = 100;
+
 /// A pause of half a second reads as the end of a sentence; a recording has no hurry to end it sooner.
 const ENDPOINTING_MS: u32 = 500;
 
@@ -366,11 +426,40 @@ mod tests {
             ("languages[]", "de", "unsupported_language"),
             ("chunking_strategy", "sometimes", "invalid_value"),
             ("chunking_strategy[type]", "client_vad", "invalid_value"),
-            ("known_speaker_names[]", "agent", "unsupported_parameter"),
+            ("known_speaker_names[]", "agent", "invalid_value"),
+            ("known_speaker_references[]", "data:audio/wav;base64,AAAA", "invalid_value"),
         ] {
             let refusal = parse(&[(field, value)]).unwrap_err();
             assert_eq!(refusal.code.as_deref(), Some(code), "{field}={value}");
             assert_eq!(refusal.param.as_deref(), field.split('[').next(), "{field}={value}");
+        }
+    }
+
+    #[test]
+    fn known_speakers_are_names_each_with_a_recording() {
+        let format = ("response_format", "diarized_json");
+        let name = |name| ("known_speaker_names[]", name);
+        let recording = |url| ("known_speaker_references[]", url);
+        let sound = recording("data:audio/wav;base64,aGk=");
+        let speakers = parse(&[format, name(" Ada "), name("Jörg"), sound, sound]).unwrap().speakers;
+        let named: Vec<_> = speakers.iter().map(|known| (known.name.as_str(), &known.recording[..])).collect();
+        assert_eq!(named, [("Ada", &b"hi"[..]), ("Jörg", &b"hi"[..])]);
+        assert!(!format!("{speakers:?}").contains("Ada"), "nobody is named in a log");
+        let (names, references) = ("known_speaker_names", "known_speaker_references");
+        let (long, fifth) = ("x".repeat(101), ["a", "b", "c", "d", "e"].map(name));
+        for (fields, param, code) in [
+            (vec![name("Ada"), sound], names, "unsupported_value"),
+            (vec![format, name("Ada"), name("Bob"), sound], references, "invalid_value"),
+            (vec![format, name("Ada"), name("Ada"), sound, sound], names, "invalid_value"),
+            (vec![format, name(" "), sound], names, "invalid_value"),
+            (vec![format, name(&long), sound], names, "invalid_value"),
+            (vec![format, name("Ada"), recording("https://example.org/ada.wav")], references, "invalid_value"),
+            (vec![format, name("Ada"), recording("data:audio/wav,hi")], references, "invalid_value"),
+            (vec![format, name("Ada"), recording("data:audio/wav;base64,?")], references, "invalid_value"),
+            ([vec![format], fifth.to_vec(), vec![sound; 5]].concat(), names, "invalid_value"),
+        ] {
+            let refusal = parse(&fields).unwrap_err();
+            assert_eq!((refusal.param.as_deref(), refusal.code.as_deref()), (Some(param), Some(code)), "{fields:?}");
         }
     }
 

@@ -4,9 +4,12 @@
 //! upload, [`openai_params`] says what is wanted, [`crate::transcribe`] does the work, [`openai_body`] writes
 //! the answer. A client that goes away takes its work with it. Runs on tokio's tasks.
 
-use std::convert::Infallible;
+use std::{collections::VecDeque, convert::Infallible, io::Cursor};
 
-use asr::pool::Ears;
+use asr::{
+    diarize::{Diarization, print::VoicePrint},
+    pool::Ears,
+};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, FromRequest, Multipart, Path, Request, State},
@@ -19,20 +22,22 @@ use axum::{
     routing::{get, post},
 };
 use futures_util::stream::unfold;
-use media::ears::Listen;
+use media::{decode::file::Decoder, ears::Listen};
 use serde_json::{Value, json};
 
 use super::{
     openai_body::{self, Body},
     openai_error::Refusal,
     openai_form,
-    openai_params::{self, Params, ResponseFormat},
+    openai_params::{self, KnownSpeaker, Params, ResponseFormat, SPEAKER_REFERENCES},
 };
 use crate::{
     admission::Place,
     app::App,
     error::ApiError,
+    known_voices::enrol,
     transcribe::{self, Job, Running, TranscribeError, Update},
+    transcript::Transcript,
 };
 
 /// The routes of this dialect.
@@ -74,13 +79,20 @@ async fn transcriptions(State(app): State<App>, request: Request) -> Result<Resp
     })?;
     let form = openai_form::read(multipart, app.config().limits.upload_bytes_max).await?;
     let params = Params::parse(&form.fields, ears.info())?;
-    let by_channel = params.format == ResponseFormat::DiarizedJson;
+    let by_speaker = params.format == ResponseFormat::DiarizedJson;
     let job = Job {
         hints: params.hints.clone(),
-        listen: if by_channel { Listen::PerChannel } else { Listen::Mixed },
-        speakers: by_channel,
+        listen: if by_speaker { Listen::PerChannel } else { Listen::Mixed },
+        speakers: by_speaker,
         endpointing_ms: params.endpointing_ms,
         ..Job::new(form.file, app.clock().today())
+    };
+    let job = match by_speaker {
+        true => {
+            let known = known(&app, &params.speakers).await?;
+            Job { voices: super::voices(&app, Diarization { known, expected: None }).await, ..job }
+        }
+        false => job,
     };
     let ignored = params.ignored.join(", ");
     let mut response = if params.stream {
@@ -101,6 +113,36 @@ async fn transcriptions(State(app): State<App>, request: Request) -> Result<Resp
         response.headers_mut().insert(IGNORED, ignored);
     }
     Ok(response)
+}
+
+/// What the voices sound like of those whom the client names.
+async fn known(app: &App, speakers: &[KnownSpeaker]) -> Result<Vec<VoicePrint>, Refusal> {
+    let mut prints = Vec::new();
+    for KnownSpeaker { recording, .. } in speakers {
+        let (app, recording) = (app.clone(), recording.clone());
+        let heard = tokio::task::spawn_blocking(move || {
+            enrol::print(app.config(), Decoder::open(Cursor::new(recording)).map_err(enrol::Failed::from)?)
+        });
+        let place = prints.len() + 1;
+        let print =
+            heard.await.map_err(|_| Refusal::from(&ApiError::internal("a recording could not be listened to")))?;
+        prints.push(print.map_err(|failed| unheard(place, &failed))?);
+    }
+    Ok(prints)
+}
+
+/// Why nobody can be known by a recording.
+fn unheard(place: usize, failed: &enrol::Failed) -> Refusal {
+    if failed.is_recordings() {
+        let message = format!("Recording {place} of known speakers will not do: {failed}.");
+        return Refusal::value(SPEAKER_REFERENCES, "invalid_audio", message);
+    }
+    tracing::warn!(%failed, "nobody can be known by their voice");
+    if let enrol::Failed::Model(broken) = failed {
+        let message = format!("Voices cannot be known here: {broken}.");
+        return Refusal::value(SPEAKER_REFERENCES, "unsupported_parameter", message);
+    }
+    Refusal::from(&ApiError::internal("a recording could not be listened to"))
 }
 
 /// Every recognizer here writes down what is said in the language in which it is said, Whisper included.
@@ -149,10 +191,19 @@ fn describe(name: &str, engine: &asr::recognizer::Info) -> Value {
     model
 }
 
-/// A segment an event, as they are recognized; then the whole text, or the error that ended it.
+/// A segment an event, as they are recognized, or at the end where voices say who speaks; then the whole text, or the error
+/// that ended it.
 fn stream(running: Running, params: Params, place: Place) -> impl IntoResponse {
-    let told =
-        Told { running, params, text: String::new(), words: Vec::new(), segments: 0, over: false, _place: place };
+    let told = Told {
+        running,
+        params,
+        text: String::new(),
+        words: Vec::new(),
+        segments: 0,
+        rest: VecDeque::new(),
+        over: false,
+        _place: place,
+    };
     let events = unfold(told, |mut told| async move { told.next().await.map(|event| (event, told)) });
     Sse::new(events).keep_alive(KeepAlive::default())
 }
@@ -164,18 +215,25 @@ struct Told {
     text: String,
     words: Vec<asr::event::Word>,
     segments: usize,
+    /// What is still to be told once all was heard.
+    rest: VecDeque<Value>,
     over: bool,
     _place: Place,
 }
 
 impl Told {
     async fn next(&mut self) -> Option<Result<Event, Infallible>> {
-        if self.over {
+        if self.over && self.rest.is_empty() {
             return None;
         }
         let value = loop {
+            if let Some(value) = self.rest.pop_front() {
+                break value;
+            }
             match self.running.next().await? {
                 Ok(Update::Progress(_) | Update::Partial { .. }) => {}
+                // Whose they are is known at the end.
+                Ok(Update::Segment(_)) if self.running.tells_voices() => {}
                 Ok(Update::Segment(segment)) => {
                     let value = openai_body::event(&segment, self.segments, self.running.speakers(), &self.params);
                     self.segments += 1;
@@ -190,7 +248,7 @@ impl Told {
                 }
                 Ok(Update::Done(transcript)) => {
                     self.over = true;
-                    break openai_body::done(&transcript, &self.text, &self.words, &self.params);
+                    self.tell_rest(&transcript);
                 }
                 Err(error) => {
                     self.over = true;
@@ -200,6 +258,18 @@ impl Told {
         };
         let name = value["type"].as_str().unwrap_or("error").to_owned();
         Some(Ok(Event::default().event(name).data(value.to_string())))
+    }
+
+    /// The segments whose speakers were waited for, and the end.
+    fn tell_rest(&mut self, transcript: &Transcript) {
+        if self.segments == 0 && self.text.is_empty() {
+            self.text = transcript.text();
+            let segments = transcript.in_order().into_iter().enumerate();
+            let params = &self.params;
+            self.rest
+                .extend(segments.map(|(at, segment)| openai_body::event(segment, at, transcript.speakers, params)));
+        }
+        self.rest.push_back(openai_body::done(transcript, &self.text, &self.words, &self.params));
     }
 }
 
@@ -237,3 +307,19 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Names the fields that were understood and have no effect here.
 pub(super) const IGNORED: HeaderName = HeaderName::from_static("harmony-ignored");
+
+#[cfg(test)]
+mod tests {
+    use asr::{diarize::print::EnrolError, recognizer};
+
+    use super::*;
+
+    #[test]
+    fn a_recording_that_makes_no_print_is_refused_by_whose_fault_it_is() {
+        let silent = unheard(2, &EnrolError::Silent.into());
+        assert_eq!((silent.status, silent.code.as_deref()), (StatusCode::BAD_REQUEST, Some("invalid_audio")));
+        assert_eq!(silent.param.as_deref(), Some(SPEAKER_REFERENCES));
+        let engine = unheard(1, &EnrolError::Engine(recognizer::Error::Engine("out of memory".to_owned())).into());
+        assert_eq!(engine.status, StatusCode::INTERNAL_SERVER_ERROR);
+    }
+}

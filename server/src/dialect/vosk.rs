@@ -140,6 +140,7 @@ async fn open(app: &App, config: &Config) -> Result<(LiveInput, LiveEvents), Api
         hints: Hints { language: None, keyterms: config.phrase_list.clone() },
         partials: true,
         turn_after_ms: None,
+        diarization: None,
         endpointing_ms: ENDPOINTING_MS,
         room: RoomChoice::New { title: "Vosk client".to_owned() },
         participant: "Vosk client".to_owned(),
@@ -235,7 +236,7 @@ impl Recital {
                 self.unsettled.clear();
                 self.settled.extend(words);
             }
-            Event::SpeechStarted { .. } | Event::SpeechEnded { .. } | Event::TurnEnded { .. } | Event::Lost { .. } => {}
+            _ => {}
         }
     }
 
@@ -327,6 +328,7 @@ mod tests {
             span: Span::default(),
             cut: Cut::Pause,
             language: None,
+            voices: Vec::new(),
         }
     }
 

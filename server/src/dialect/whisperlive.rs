@@ -2,14 +2,16 @@
 //!
 //! Samples are mono at 16 kHz: 32-bit floats unless the options say `int16` or `uint8`. Each answer repeats the
 //! last finished segments and ends with the one that is still growing. A full server answers `WAIT` with minutes,
-//! wrong options `ERROR`; `END_OF_AUDIO` brings the last words and the close. The backend is called
+//! wrong options `ERROR`; `END_OF_AUDIO` brings the last words and the close. Where speakers are asked for, a segment is what
+//! one voice says; what is repeated later has them as they are known by then. The backend is called
 //! `faster_whisper`, since its clients keep their transcript only for that name. Source: WhisperLive's
 //! `whisper_live/server.py` and `client.py`. Runs on the connection's task.
 
 use std::{collections::VecDeque, pin::pin, time::Duration};
 
 use asr::{
-    event::{self, Event, Word},
+    diarize::Diarization,
+    event::{self, Event, UtteranceId, VoiceRun, Word},
     recognizer::{Hints, Info},
 };
 use axum::{
@@ -76,13 +78,16 @@ async fn converse(app: &App, writer: &mut Writer, reader: &mut Reader) -> Goodby
         }
         Incoming::Ended(ended) => return goodbye(ended),
     };
-    let options = match Options::parse(&text, ears.info()) {
+    let mut options = match Options::parse(&text, ears.info()) {
         Ok(options) => options,
         Err(refused) => {
             say(writer, &status(&refused.uid, "ERROR", &refused.why)).await;
             return (close_code::POLICY, refused.why);
         }
     };
+    if options.speakers && !ears.tells_voices() {
+        options.warnings.push(NO_VOICES.to_owned());
+    }
     let (input, events) = match live::open(app, options.spec()).await {
         Ok(opened) => opened,
         Err(error) => {
@@ -229,6 +234,7 @@ struct Options {
     keyterms: Vec<String>,
     format: Format,
     words: bool,
+    speakers: bool,
     last_segments: usize,
     /// The language to report once something was heard, unless the client named it.
     report_language: bool,
@@ -254,6 +260,7 @@ struct RawOptions {
     send_last_n_segments: usize,
     enable_translation: bool,
     enable_diarization: bool,
+    known_speakers: Option<Vec<Value>>,
 }
 
 impl Default for RawOptions {
@@ -267,9 +274,13 @@ impl Default for RawOptions {
             send_last_n_segments: 10,
             enable_translation: false,
             enable_diarization: false,
+            known_speakers: None,
         }
     }
 }
+
+/// Said where speakers were asked for and the ears do not tell voices apart.
+const NO_VOICES: &str = "speakers are not told apart by this server, which needs a voice model";
 
 /// Segments repeated in one message at most, whatever the client asks for.
 const REPEATED_MAX: usize = 100;
@@ -294,8 +305,9 @@ impl Options {
         if raw.task.is_some_and(|task| task != "transcribe") || raw.enable_translation {
             warnings.push("translation is not offered; the transcript is in the language spoken".to_owned());
         }
-        if raw.enable_diarization {
-            warnings.push("speakers on one channel are not told apart".to_owned());
+        let are_known = raw.known_speakers.is_some_and(|known| !known.is_empty());
+        if are_known {
+            warnings.push("known_speakers are not looked for; speakers are numbered as they come".to_owned());
         }
         let hotwords = raw.hotwords.unwrap_or_default();
         Ok(Self {
@@ -305,6 +317,7 @@ impl Options {
             keyterms: hotwords.split(',').map(str::trim).filter(|term| !term.is_empty()).map(str::to_owned).collect(),
             format: raw.audio_format,
             words: raw.word_timestamps,
+            speakers: raw.enable_diarization || are_known,
             last_segments: raw.send_last_n_segments.clamp(1, REPEATED_MAX),
             warnings,
         })
@@ -317,6 +330,7 @@ impl Options {
             hints: Hints { language: self.language.clone(), keyterms: self.keyterms.clone() },
             partials: true,
             turn_after_ms: None,
+            diarization: self.speakers.then(Diarization::default),
             endpointing_ms: ENDPOINTING_MS,
             room: RoomChoice::New { title: "WhisperLive client".to_owned() },
             participant: "WhisperLive client".to_owned(),
@@ -329,9 +343,17 @@ impl Options {
 struct Segments {
     uid: Value,
     words: bool,
+    speakers: bool,
     keep: usize,
     report_language: bool,
-    finished: VecDeque<Value>,
+    finished: VecDeque<Finished>,
+}
+
+/// What was said in one go, by one voice or several.
+struct Finished {
+    utterance: UtteranceId,
+    words: Vec<Word>,
+    voices: Vec<VoiceRun>,
 }
 
 impl Segments {
@@ -339,6 +361,7 @@ impl Segments {
         Self {
             uid: options.uid.clone(),
             words: options.words,
+            speakers: options.speakers,
             keep: options.last_segments,
             report_language: options.report_language,
             finished: VecDeque::new(),
@@ -349,26 +372,57 @@ impl Segments {
     fn on_event(&mut self, event: Event) -> Vec<Value> {
         match event {
             Event::Partial { words, .. } if !words.is_empty() => vec![self.message(Some(self.segment(&words, false)))],
-            Event::Final { words, language, .. } if !words.is_empty() => {
+            Event::Final { utterance, words, language, voices, .. } if !words.is_empty() => {
                 let mut messages = Vec::new();
                 if let Some(language) = language.filter(|_| std::mem::take(&mut self.report_language)) {
                     // The engines name a language without a probability.
                     messages.push(json!({"uid": self.uid, "language": language, "language_prob": null}));
                 }
-                self.finished.push_back(self.segment(&words, true));
+                self.finished.push_back(Finished { utterance, words, voices });
                 if self.finished.len() > self.keep {
                     self.finished.pop_front();
                 }
                 messages.push(self.message(None));
                 messages
             }
+            Event::Relabelled { utterance, voices } => {
+                let Some(said) = self.finished.iter_mut().find(|said| said.utterance == utterance) else {
+                    return Vec::new();
+                };
+                said.voices = voices;
+                vec![self.message(None)]
+            }
             _ => Vec::new(),
         }
     }
 
     fn message(&self, growing: Option<Value>) -> Value {
-        let segments: Vec<&Value> = self.finished.iter().chain(&growing).collect();
+        let mut segments: Vec<Value> = self.finished.iter().flat_map(|said| self.parts(said)).collect();
+        let forgotten = segments.len().saturating_sub(self.keep);
+        segments.drain(..forgotten);
+        segments.extend(growing);
         json!({"uid": self.uid, "segments": segments})
+    }
+
+    /// A segment for each voice, in the order of their words.
+    fn parts(&self, said: &Finished) -> Vec<Value> {
+        let mut parts = Vec::new();
+        let mut words = said.words.as_slice();
+        for run in said.voices.iter().filter(|_| self.speakers) {
+            let (spoken, rest) = words.split_at(run.words.min(words.len()));
+            words = rest;
+            if !spoken.is_empty() {
+                let mut part = self.segment(spoken, true);
+                if let Some(voice) = run.voice {
+                    part["speaker"] = format!("SPEAKER_{:02}", voice.0).into();
+                }
+                parts.push(part);
+            }
+        }
+        if !words.is_empty() {
+            parts.push(self.segment(words, true));
+        }
+        parts
     }
 
     fn segment(&self, words: &[Word], completed: bool) -> Value {
@@ -398,7 +452,7 @@ impl Segments {
 
 #[cfg(test)]
 mod tests {
-    use asr::event::{Cut, UtteranceId};
+    use asr::{diarize::VoiceId, event::Cut};
     use media::time::{MediaTime, Span};
 
     use super::*;
@@ -430,6 +484,7 @@ mod tests {
             span: Span::default(),
             cut: Cut::Pause,
             language: Some("en".into()),
+            voices: Vec::new(),
         }
     }
 
@@ -480,8 +535,38 @@ mod tests {
 
     #[test]
     fn what_is_not_offered_is_said() {
-        let text = r#"{"uid": "u", "task": "translate", "enable_diarization": true}"#;
-        assert_eq!(Options::parse(text, &engine()).unwrap().warnings.len(), 2);
+        let text = r#"{"uid": "u", "task": "translate", "known_speakers": [{"name": "Ada"}]}"#;
+        let options = Options::parse(text, &engine()).unwrap();
+        assert_eq!((options.warnings.len(), options.spec().diarization), (2, Some(Diarization::default())));
+        assert_eq!(Options::parse(r#"{"uid": "u"}"#, &engine()).unwrap().spec().diarization, None);
+    }
+
+    #[test]
+    fn a_segment_is_what_one_voice_says_as_far_as_is_known_by_now() {
+        let options =
+            Options::parse(r#"{"uid": "u", "language": "en", "enable_diarization": true}"#, &engine()).unwrap();
+        let mut segments = Segments::new(&options);
+        let run = |words, voice: Option<u16>| VoiceRun { words, voice: voice.map(VoiceId), confidence: 0.7 };
+        let said = |messages: &[Value]| -> Vec<(Value, Value)> {
+            let segments = messages.last().unwrap()["segments"].as_array().unwrap();
+            segments.iter().map(|segment| (segment["speaker"].clone(), segment["text"].clone())).collect()
+        };
+        let text = "Are you there? Yes. Who?";
+        let (span, cut, utterance) = (Span::default(), Cut::Pause, UtteranceId(7));
+        let voices = vec![run(3, Some(0)), run(1, Some(1)), run(1, None)];
+        let heard = Event::Final { utterance, words: words(text, 0), span, cut, language: None, voices };
+        let known = |speaker: &str, text: &str| (json!(speaker), json!(text));
+        assert_eq!(
+            said(&segments.on_event(heard)),
+            [known("SPEAKER_00", "Are you there?"), known("SPEAKER_01", "Yes."), (Value::Null, json!("Who?"))]
+        );
+        let voices = vec![run(4, Some(0)), run(1, Some(1))];
+        assert_eq!(
+            said(&segments.on_event(Event::Relabelled { utterance, voices })),
+            [known("SPEAKER_00", "Are you there? Yes."), known("SPEAKER_01", "Who?")]
+        );
+        let unknown = Event::Relabelled { utterance: UtteranceId(99), voices: vec![run(1, None)] };
+        assert!(segments.on_event(unknown).is_empty());
     }
 
     #[test]

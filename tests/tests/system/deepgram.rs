@@ -101,6 +101,7 @@ fn the_channels_of_a_stereo_recording_are_answered_apart() {
     let Some(report) = python("prerecorded_channels", "telephone/stereo_diarization.wav") else { return };
     assert_words(&report["channels"][0], LEFT, 0.2);
     assert_words(&report["channels"][1], RIGHT, 0.2);
+    assert_eq!(report["speakers"], serde_json::json!([[0], [1]]));
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn refusals_are_the_exceptions_that_the_sdk_knows() {
         ("temperature", "BadRequestError", 400, "invalid_value", Some("temperature")),
         ("language", "BadRequestError", 400, "invalid_language_format", Some("language")),
         ("unknown_language", "BadRequestError", 400, "unsupported_language", Some("language")),
-        ("speakers", "BadRequestError", 400, "unsupported_parameter", Some("known_speaker_names")),
+        ("speakers", "BadRequestError", 400, "unsupported_value", Some("known_speaker_names")),
         ("subtitle_stream", "BadRequestError", 400, "unsupported_value", Some("response_format")),
         ("picture", "BadRequestError", 400, "invalid_audio", Some("file")),
         ("picture_stream", "BadRequestError", 400, "invalid_audio", Some("file")),

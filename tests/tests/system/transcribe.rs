@@ -295,6 +295,19 @@ fn a_recording_played_as_live_tells_its_latency() {
     assert!(!stdout(&output).is_empty());
 }
 
+/// As it is spoken, whose words are whose is printed at the end, like everything that is no text.
+#[test]
+fn a_recording_played_as_live_has_its_speakers_too() {
+    let Some(file) = recording("telephone/stereo_diarization.wav") else { return };
+    let output = transcribe(&["--realtime", "--diarize", "--format", "json", &file]);
+    let value = json(&output);
+    let speakers: Vec<&str> =
+        value["speakers"].as_array().unwrap().iter().map(|speaker| speaker["id"].as_str().unwrap()).collect();
+    assert_eq!(speakers, ["channel_0", "channel_1"]);
+    assert!(value["speakers"].as_array().unwrap().iter().all(|speaker| speaker["speech_s"].as_f64() > Some(1.0)));
+    assert!(stderr(&output).contains("latency: "), "{}", stderr(&output));
+}
+
 /// English only: the models that the registries carry know no German. That German sentences become items is
 /// proven on text, by the brain's own tests.
 #[test]

@@ -260,6 +260,7 @@ async fn enter(
         key_ticks_hz: MOUTH_HZ,
         suppress_noise: false,
         hears_itself: false,
+        diarize: false,
     };
     let call = call::join(app, room, wish).await?;
     let (agent, caller) = (seated.participant(), call.participant());

@@ -8,7 +8,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use asr::recognizer::Info;
+use asr::{diarize::Diarization, recognizer::Info};
 use axum::{
     extract::{
         Query as QueryOf, State, WebSocketUpgrade,
@@ -67,8 +67,12 @@ struct Opened {
 }
 
 async fn open(app: &App, pairs: &[(String, String)], request_id: &str) -> Result<Opened, Refusal> {
-    let engine = app.ears().map_err(|missing| ApiError::from(&missing))?.info().clone();
-    let query = Query::parse(pairs, Door::Live, &engine)?;
+    let ears = app.ears().map_err(|missing| ApiError::from(&missing))?;
+    let engine = ears.info().clone();
+    let mut query = Query::parse(pairs, Door::Live, &engine)?;
+    if query.tells_voices() && !ears.tells_voices() {
+        query.warnings.push(Warning::without_effect("diarize", NO_VOICES));
+    }
     let spec = LiveSpec {
         input: match query.audio {
             Audio::Container => Input::Container,
@@ -78,6 +82,7 @@ async fn open(app: &App, pairs: &[(String, String)], request_id: &str) -> Result
         hints: query.hints.clone(),
         partials: query.interim_results,
         turn_after_ms: None,
+        diarization: query.tells_voices().then(Diarization::default),
         endpointing_ms: query.endpointing.unwrap_or(UNSPOKEN_ENDPOINTING).as_millis() as u32,
         room: if query.may_be_shown() {
             RoomChoice::New { title: "Deepgram client".to_owned() }
@@ -90,6 +95,10 @@ async fn open(app: &App, pairs: &[(String, String)], request_id: &str) -> Result
     let (input, events) = live::open(app, spec).await?;
     Ok(Opened { input, events, query, engine, request_id: request_id.to_owned() })
 }
+
+/// Said where voices were to be told apart and the ears do not.
+const NO_VOICES: &str = "this server does not tell voices apart, which needs a voice model (/readyz says more); with a channel \
+                         for each speaker, multichannel=true does";
 
 /// With endpointing switched off a pause still has to end a window somewhere; it is only not reported.
 const UNSPOKEN_ENDPOINTING: Duration = Duration::from_millis(1_000);

@@ -130,18 +130,25 @@ pub struct WordOut {
     /// Who, when it was asked for and is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub speaker: Option<usize>,
+    /// How sure that is, 0..=1, where it is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speaker_confidence: Option<f64>,
 }
 
 impl WordOut {
-    /// The word as it goes out.
-    pub fn new(word: &Spoken, punctuate: bool, speaker: Option<usize>) -> Self {
+    /// The word as it goes out, said by whoever its voice is, else by `channel`.
+    pub fn new(word: &Spoken, punctuate: bool, channel: Option<usize>) -> Self {
         Self {
             word: word.bare.clone(),
             start: rounded(word.start_s),
             end: rounded(word.end_s),
             confidence: rounded(f64::from(word.confidence)),
             punctuated_word: punctuate.then(|| word.written.clone()),
-            speaker,
+            speaker: word.speaker.map(|speaker| speaker.number).or(channel),
+            speaker_confidence: word
+                .speaker
+                .and_then(|speaker| speaker.confidence)
+                .map(|sure| rounded(f64::from(sure))),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! and lets [`super::transcript`] write the answer. With a callback the place is held until the work is done, and
 //! a second one until the result is delivered, so that what waits to be delivered is bounded too.
 
+use asr::diarize::Diarization;
 use axum::{
     Json,
     body::Bytes,
@@ -29,6 +30,7 @@ use crate::{
     admission::Place,
     app::App,
     auth::Caller,
+    dialect,
     error::ApiError,
     transcribe::{self, Job, TranscribeError},
 };
@@ -150,6 +152,10 @@ impl Work {
             listen: if self.query.multichannel { Listen::PerChannel } else { Listen::Mixed },
             speakers: self.query.diarize,
             ..Job::new(self.spooled.source, self.app.clock().today())
+        };
+        let job = match self.query.tells_voices() {
+            true => Job { voices: dialect::voices(&self.app, Diarization::default()).await, ..job },
+            false => job,
         };
         let transcript = transcribe::transcribe(ears, job, |_| {}).await?;
         drop(place);

@@ -71,7 +71,7 @@ pub struct Query {
     pub utterance_end: Option<Duration>,
     /// Whether `SpeechStarted` is wanted.
     pub vad_events: bool,
-    /// Whether words carry their speaker (with `multichannel`, the channel).
+    /// Whether words carry their speaker: whoever's voice it is, with `multichannel` the channel.
     pub diarize: bool,
     /// What is done to the words before they are written.
     pub effects: Effects,
@@ -141,7 +141,7 @@ impl Query {
             let message = format!("{model:.60} is not hosted here; {} answered", engine.model);
             warnings.push(Warning { parameter: "model", kind: "unsupported_model", message });
         }
-        let diarize = diarize(&pairs, door, multichannel, &mut warnings)?;
+        let diarize = diarize(&pairs, door)?;
         for parameter in ["summarize", "topics", "intents", "sentiment", "detect_entities", "dictation", "measurements"]
         {
             if pairs.last(parameter).is_some_and(|value| !value.eq_ignore_ascii_case("false")) {
@@ -178,6 +178,11 @@ impl Query {
             warnings,
             private: pairs.flag("mip_opt_out")?,
         })
+    }
+
+    /// Whether people are told apart by their voices: where each has a channel, that says more.
+    pub fn tells_voices(&self) -> bool {
+        self.diarize && !self.multichannel
     }
 
     /// Whether the conversation may be shown in a room: not when the client wants words hidden or nothing kept.
@@ -302,21 +307,14 @@ pub(super) fn known_language(parameter: &'static str, wish: &str, engine: &Info)
     Err(bad(parameter, format!("{} does not know {wish:.20?}; it knows {known:.200}", engine.model)))
 }
 
-fn diarize(pairs: &Pairs<'_>, door: Door, multichannel: bool, warnings: &mut Vec<Warning>) -> Result<bool, BadQuery> {
+fn diarize(pairs: &Pairs<'_>, door: Door) -> Result<bool, BadQuery> {
     let model = pairs.last("diarize_model");
     match (model, door) {
         (None | Some("latest" | "v1"), _) | (Some("v2"), Door::Prerecorded) => {}
         (Some("v2"), Door::Live) => return Err(bad("diarize_model", "v2 is not offered on live audio")),
         (Some(other), _) => return Err(bad("diarize_model", format!("expected latest or v1, got {other:.40?}"))),
     }
-    let wanted = pairs.flag("diarize")? || model.is_some();
-    if wanted && !multichannel {
-        warnings.push(Warning::without_effect(
-            "diarize",
-            "speakers are told apart by channel only: add multichannel=true to audio with a channel a speaker",
-        ));
-    }
-    Ok(wanted && multichannel)
+    Ok(pairs.flag("diarize")? || model.is_some())
 }
 
 fn endpointing(pairs: &Pairs<'_>) -> Result<Option<Duration>, BadQuery> {
@@ -552,9 +550,18 @@ mod tests {
         };
         assert_eq!(parameters("model=nova-3"), ["model"]);
         assert_eq!(parameters("model=moonshine-tiny-en"), [""; 0]);
-        assert_eq!(parameters("diarize=true"), ["diarize"]);
-        assert_eq!(parameters("diarize=true&multichannel=true"), [""; 0]);
+        assert_eq!(parameters("diarize=true"), [""; 0]);
         assert_eq!(parameters("dictation=true&detect_entities=false"), ["dictation"]);
+    }
+
+    #[test]
+    fn voices_are_told_apart_where_channels_do_not_say_who_speaks() {
+        let tells = |query: &str| parse(query).map(|query| (query.diarize, query.tells_voices()));
+        assert_eq!(tells(""), Ok((false, false)));
+        assert_eq!(tells("diarize=true"), Ok((true, true)));
+        assert_eq!(tells("diarize_model=latest"), Ok((true, true)));
+        assert_eq!(tells("diarize=true&multichannel=true"), Ok((true, false)));
+        assert_eq!(tells("diarize=perhaps").unwrap_err().parameter, "diarize");
     }
 
     #[test]

@@ -6,14 +6,14 @@
 
 use std::time::{Duration, Instant};
 
-use asr::event::{Cut, Event, Word};
+use asr::event::{Cut, Event, VoiceRun, Word};
 use media::time::{MediaTime, Span};
 
 use super::{
     message::{Alternative, Channel, Message, ModelInfo, Results, ResultsMetadata, WordOut, rounded, seconds},
     query::Query,
     search,
-    words::{Extent, mean_confidence},
+    words::{Extent, Speaker, mean_confidence},
 };
 
 /// The translation of one stream.
@@ -72,14 +72,14 @@ impl Translator {
                 if !self.query.interim_results {
                     return Vec::new();
                 }
-                vec![self.results(lane, &words, span.end, None)]
+                vec![self.results(lane, &words, &[], span.end, None)]
             }
-            Event::Final { words, span, cut, .. } => {
+            Event::Final { words, span, cut, voices, .. } => {
                 if let Some(word) = words.last() {
                     self.lanes[lane].last_word_end = Some(word.span.end);
                 }
                 self.lanes[lane].ended = cut == Cut::End;
-                let results = self.results(lane, &words, span.end, Some(cut));
+                let results = self.results(lane, &words, &voices, span.end, Some(cut));
                 self.lanes[lane].settled = self.lanes[lane].settled.max(span.end);
                 vec![results]
             }
@@ -87,8 +87,8 @@ impl Translator {
                 self.on_speech_ended(lane, heard, now);
                 Vec::new()
             }
-            // No client of this dialect's first version asks for it.
-            Event::TurnEnded { .. } => Vec::new(),
+            // No client of this dialect's first version asks for the one, and it has no message for the other.
+            Event::TurnEnded { .. } | Event::Relabelled { .. } => Vec::new(),
             Event::Lost { span, .. } => {
                 self.lost.push(span);
                 Vec::new()
@@ -137,7 +137,7 @@ impl Translator {
         }
         for lane in 0..self.lanes.len() {
             if !self.lanes[lane].ended {
-                messages.push(self.results(lane, &[], heard, Some(Cut::End)));
+                messages.push(self.results(lane, &[], &[], heard, Some(Cut::End)));
             }
             let gap = self.query.utterance_end;
             if self.lanes[lane].last_word_end.zip(gap).is_some_and(|(end, gap)| heard >= end + gap) {
@@ -175,14 +175,15 @@ impl Translator {
         Some(Message::UtteranceEnd { channel: self.channel_index(lane), last_word_end: seconds(end) })
     }
 
-    fn results(&self, lane: usize, words: &[Word], until: MediaTime, cut: Option<Cut>) -> Message {
+    fn results(&self, lane: usize, words: &[Word], voices: &[VoiceRun], until: MediaTime, cut: Option<Cut>) -> Message {
         let effects = &self.query.effects;
         let extent = match cut {
             None | Some(Cut::Length) => Extent::Open,
             Some(Cut::Pause | Cut::Finalize | Cut::End) => Extent::Whole,
         };
-        let words = effects.apply(words, extent);
-        let speaker = self.query.diarize.then_some(lane);
+        let speakers = if self.query.tells_voices() { speakers(voices) } else { Vec::new() };
+        let words = effects.apply_said(words, &speakers, extent);
+        let channel = (self.query.diarize && self.query.multichannel).then_some(lane);
         let start = self.lanes[lane].settled;
         let speech_final = match cut {
             Some(Cut::Pause) => self.query.endpointing.is_some(),
@@ -201,7 +202,7 @@ impl Translator {
                     transcript: effects.transcript(&words),
                     confidence: rounded(f64::from(mean_confidence(&words))),
                     languages: Vec::new(),
-                    words: words.iter().map(|word| WordOut::new(word, effects.punctuate, speaker)).collect(),
+                    words: words.iter().map(|word| WordOut::new(word, effects.punctuate, channel)).collect(),
                 }],
             },
             metadata: ResultsMetadata {
@@ -218,9 +219,18 @@ impl Translator {
     }
 }
 
+/// Who says each word; `None` for a voice that is like nobody's. Clients of a socket read no figure for how sure it is.
+fn speakers(voices: &[VoiceRun]) -> Vec<Option<Speaker>> {
+    let each = |run: &VoiceRun| {
+        let speaker = run.voice.map(|voice| Speaker { number: usize::from(voice.0), confidence: None });
+        std::iter::repeat_n(speaker, run.words)
+    };
+    voices.iter().flat_map(each).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use asr::{event::UtteranceId, recognizer::Info};
+    use asr::{diarize::VoiceId, event::UtteranceId, recognizer::Info};
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -252,7 +262,20 @@ mod tests {
 
     fn final_of(text: &str, until_ms: u64, cut: Cut) -> Event {
         let span = Span::new(ms(0), ms(until_ms));
-        Event::Final { utterance: utterance(), words: heard(text), span, cut, language: None }
+        Event::Final { utterance: utterance(), words: heard(text), span, cut, language: None, voices: Vec::new() }
+    }
+
+    fn said_of(text: &str, voices: &[(usize, Option<u16>)]) -> Event {
+        let run =
+            |&(words, voice): &(usize, Option<u16>)| VoiceRun { words, voice: voice.map(VoiceId), confidence: 0.8 };
+        let (span, voices) = (Span::new(ms(0), ms(1_000)), voices.iter().map(run).collect());
+        Event::Final { utterance: utterance(), words: heard(text), span, cut: Cut::Pause, language: None, voices }
+    }
+
+    /// Each word's speaker, -1 where there is none.
+    fn speakers_of(results: &Value) -> Vec<i64> {
+        let words = results["channel"]["alternatives"][0]["words"].as_array().unwrap();
+        words.iter().map(|word| word.get("speaker").map_or(-1, |speaker| speaker.as_i64().unwrap())).collect()
     }
 
     fn partial_of(text: &str, until_ms: u64) -> Event {
@@ -267,6 +290,42 @@ mod tests {
 
     fn json(messages: &[Message]) -> Vec<Value> {
         messages.iter().map(|message| serde_json::from_str(&message.to_json()).unwrap()).collect()
+    }
+
+    #[test]
+    fn words_are_their_voices_and_a_strange_voice_is_nobodys() {
+        let mut translator = translator("diarize=true");
+        let event = said_of("are you there yes I am who", &[(3, Some(0)), (3, Some(1)), (1, None)]);
+        let results = json(&translator.on_event(0, 1, event, ms(1_000), noon()));
+        assert_eq!(speakers_of(&results[0]), [0, 0, 0, 1, 1, 1, -1]);
+        assert_eq!(results[0]["channel"]["alternatives"][0]["words"][0].get("speaker_confidence"), None);
+        let voices = vec![VoiceRun { words: 7, voice: Some(VoiceId(0)), confidence: 0.9 }];
+        let relabelled = Event::Relabelled { utterance: utterance(), voices };
+        assert!(
+            translator.on_event(0, 1, relabelled, ms(1_100), noon()).is_empty(),
+            "the dialect has no message for it"
+        );
+    }
+
+    #[test]
+    fn a_channel_says_more_than_a_voice() {
+        let mut translator = translator("diarize=true&multichannel=true");
+        let results = json(&translator.on_event(1, 2, said_of("yes", &[(1, Some(0))]), ms(1_000), noon()));
+        assert_eq!(speakers_of(&results[0]), [1]);
+    }
+
+    #[test]
+    fn words_whose_voices_are_not_known_yet_are_nobodys() {
+        let mut translator = translator("diarize=true");
+        let results = json(&translator.on_event(0, 1, said_of("hello there", &[]), ms(1_000), noon()));
+        assert_eq!(speakers_of(&results[0]), [-1, -1]);
+    }
+
+    #[test]
+    fn nobody_who_did_not_ask_is_told_who_speaks() {
+        let mut translator = translator("");
+        let results = json(&translator.on_event(0, 1, said_of("hello", &[(1, Some(4))]), ms(1_000), noon()));
+        assert_eq!(speakers_of(&results[0]), [-1]);
     }
 
     #[test]
@@ -417,7 +476,7 @@ mod tests {
                     promised.push(interim[0]["channel"]["alternatives"][0]["transcript"].as_str().unwrap().to_owned());
                 }
                 let cut = [Cut::Pause, Cut::Length, Cut::Finalize, Cut::End][cut];
-                let event = Event::Final { utterance: utterance(), words: heard(&text), span: Span::new(ms(from), ms(at)), cut, language: None };
+                let event = Event::Final { utterance: utterance(), words: heard(&text), span: Span::new(ms(from), ms(at)), cut, language: None, voices: Vec::new() };
                 let result = json(&translator.on_event(0, 1, event, ms(at), now));
                 let transcript = result[0]["channel"]["alternatives"][0]["transcript"].as_str().unwrap().to_owned();
                 for promise in promised {

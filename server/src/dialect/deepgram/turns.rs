@@ -82,6 +82,7 @@ async fn open(app: &App, pairs: &[(String, String)]) -> Result<Opened, Refusal> 
         partials: true,
         endpointing_ms: call::ENDPOINTING_MS_OF_AGENTS,
         turn_after_ms: Some(call::TURN_AFTER_MS),
+        diarization: None,
         room: if is_private { RoomChoice::None } else { title() },
         participant: "Deepgram client".to_owned(),
         kind: Kind::Websocket,

@@ -20,6 +20,17 @@ pub struct Spoken {
     pub end_s: f64,
     /// 0..=1.
     pub confidence: f32,
+    /// Whose voice says it, where voices are told apart and it is like somebody's.
+    pub speaker: Option<Speaker>,
+}
+
+/// Somebody who is known by their voice.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speaker {
+    /// Counts up from zero.
+    pub number: usize,
+    /// How sure it is that it is them, 0..=1, where that is said.
+    pub confidence: Option<f32>,
 }
 
 /// What is done to the words of one request.
@@ -66,7 +77,14 @@ pub enum Extent {
 impl Effects {
     /// The words as the client is to see them.
     pub fn apply(&self, words: &[Word], extent: Extent) -> Vec<Spoken> {
-        let mut words: Vec<Spoken> = words.iter().map(Spoken::new).collect();
+        self.apply_said(words, &[], extent)
+    }
+
+    /// The same, where each word is said by the one in its place among `speakers`, or by nobody known where there is none.
+    /// Whoever says the first of several words that become one says it: what is hidden is found first, whoever says it.
+    pub fn apply_said(&self, words: &[Word], speakers: &[Option<Speaker>], extent: Extent) -> Vec<Spoken> {
+        let speakers = speakers.iter().copied().chain(std::iter::repeat(None));
+        let mut words: Vec<Spoken> = words.iter().zip(speakers).map(|(word, who)| Spoken::new(word, who)).collect();
         if self.numerals {
             words = numerals::rewrite(words, self.amounts);
         }
@@ -93,13 +111,14 @@ impl Effects {
 }
 
 impl Spoken {
-    fn new(word: &Word) -> Self {
+    fn new(word: &Word, speaker: Option<Speaker>) -> Self {
         Self {
             bare: bare(&word.text),
             written: word.text.clone(),
             start_s: word.span.start.as_secs_f64(),
             end_s: word.span.end.as_secs_f64(),
             confidence: word.confidence,
+            speaker,
         }
     }
 
@@ -112,6 +131,7 @@ impl Spoken {
             start_s: first.start_s,
             end_s: last.end_s,
             confidence: mean_confidence(words),
+            speaker: first.speaker,
         }
     }
 
@@ -170,6 +190,7 @@ fn replace(words: Vec<Spoken>, replacement: &Replacement) -> Vec<Spoken> {
                 start_s: whole.start_s + step_s * index as f64,
                 end_s: whole.start_s + step_s * (index + 1) as f64,
                 confidence: whole.confidence,
+                speaker: whole.speaker,
             });
         }
         rest = after;
@@ -221,6 +242,26 @@ pub(super) mod tests {
         assert_eq!(effects.transcript(&words), "in Big old Apple, today");
         assert_eq!((words[1].start_s, words[3].end_s), (0.12, 0.34));
         assert!(Replacement::new(" ", "x").is_none());
+    }
+
+    #[test]
+    fn what_is_hidden_is_hidden_whoever_is_taken_to_say_it() {
+        let number = "four one one one one one one one one one one one one one one one";
+        let speaker = |number| Some(Speaker { number, confidence: None });
+        let effects =
+            Effects { numerals: true, redact: Redact { numbers: true, ..Redact::default() }, ..Effects::default() };
+        let words = heard(number);
+        let speakers: Vec<_> = (0..words.len()).map(|at| speaker(at / 8)).collect();
+        let hidden = effects.apply_said(&words, &speakers, Extent::Whole);
+        assert_eq!(effects.transcript(&hidden), shown(&effects, number), "a voice that changes gives nothing away");
+        assert_eq!(hidden[0].speaker, speaker(0));
+    }
+
+    #[test]
+    fn words_beyond_the_speakers_are_nobodys() {
+        let who = Some(Speaker { number: 1, confidence: Some(0.5) });
+        let words = Effects::default().apply_said(&heard("yes no"), &[who], Extent::Whole);
+        assert_eq!(words.iter().map(|word| word.speaker).collect::<Vec<_>>(), [who, None]);
     }
 
     #[test]

@@ -262,6 +262,7 @@ mod tests {
             span: Span::default(),
             cut: Cut::Pause,
             language: None,
+            voices: Vec::new(),
         }
     }
 
