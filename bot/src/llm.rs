@@ -44,6 +44,8 @@ pub struct Request {
     pub messages: Vec<Message>,
     /// What the model may call.
     pub tools: Vec<ToolSpec>,
+    /// Whether it has to call one of them. It counts only where what it asks for is among `tools`.
+    pub must_call: MustCall,
     /// The most tokens that it may answer with.
     pub max_tokens: u32,
     /// How freely it chooses its words, 0 to 2; the model's own default when not set. Some models know no other.
@@ -96,6 +98,29 @@ pub struct ToolSpec {
     pub description: String,
     /// The JSON schema of its arguments, an object.
     pub parameters: serde_json::Value,
+}
+
+/// Whether a model has to call a tool, or may also just speak.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum MustCall {
+    /// It does as it likes.
+    #[default]
+    Nothing,
+    /// Any tool that it is offered.
+    Any,
+    /// The tool of this name.
+    This(String),
+}
+
+impl Request {
+    /// What has to be called, as far as that can be: nothing where what is asked for is not offered.
+    pub(crate) fn must_call(&self) -> &MustCall {
+        let is_offered = match &self.must_call {
+            MustCall::Nothing | MustCall::Any => !self.tools.is_empty(),
+            MustCall::This(name) => self.tools.iter().any(|tool| tool.name == *name),
+        };
+        if is_offered { &self.must_call } else { &MustCall::Nothing }
+    }
 }
 
 /// A piece of an answer.

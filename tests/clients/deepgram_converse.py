@@ -20,13 +20,9 @@ from deepgram.agent.v1.types import (
 )
 from deepgram.core.events import EventType
 from deepgram_kit import IN_HZ, client, read_16k
+from microphone_kit import PATIENCE_S, Microphone
 
 OUT_HZ = 24000
-PIECE_S = 0.02
-PIECE_BYTES = int(IN_HZ * PIECE_S) * 2
-
-# The longest that anything is waited for.
-PATIENCE_S = 20
 
 SETTINGS = AgentV1Settings(
     audio={
@@ -55,42 +51,6 @@ SETTINGS = AgentV1Settings(
         "speak": {"provider": {"type": "deepgram", "model": "aura-2-thalia-en"}},
     },
 )
-
-
-class Microphone:
-    """Sends what is said in pieces of 20 ms as the seconds pass, and silence when nothing is."""
-
-    def __init__(self, connection, errors):
-        self.connection, self.errors = connection, errors
-        self.lock, self.says = threading.Lock(), b""
-        self.silent, self.stopped = threading.Event(), threading.Event()
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-
-    def run(self):
-        began, count = time.monotonic(), 0
-        while not self.stopped.wait(max(0.0, began + count * PIECE_S - time.monotonic())):
-            with self.lock:
-                piece, self.says = self.says[:PIECE_BYTES], self.says[PIECE_BYTES:]
-                if not self.says:
-                    self.silent.set()
-            try:
-                self.connection.send_media(piece.ljust(PIECE_BYTES, b"\0"))
-            except Exception as error:
-                self.errors.append(error)
-                return
-            count += 1
-
-    def say(self, audio):
-        with self.lock:
-            self.says += audio
-            self.silent.clear()
-        if not self.silent.wait(len(audio) / (2 * IN_HZ) + PATIENCE_S):
-            raise TimeoutError(f"the recording was not sent: {self.errors}")
-
-    def stop(self):
-        self.stopped.set()
-        self.thread.join(timeout=PATIENCE_S)
 
 
 class Conversation:
@@ -162,7 +122,7 @@ def talk(connection, conversation, question):
     conversation.wait_for("Welcome", 0, type="Welcome")
     connection.send_settings(SETTINGS)
     applied = conversation.wait_for("SettingsApplied", 0, type="SettingsApplied")
-    microphone = Microphone(connection, conversation.errors)
+    microphone = Microphone(connection.send_media, IN_HZ, conversation.errors)
     try:
         greeted = conversation.wait_for_words("the greeting", applied)
 

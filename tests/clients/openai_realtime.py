@@ -14,15 +14,11 @@ import time
 import wave
 
 import numpy
+from microphone_kit import PATIENCE_S, Microphone
 from openai import OpenAI
 from scipy.signal import resample_poly
 
 HZ = 24000
-PIECE_S = 0.02
-PIECE_BYTES = int(HZ * PIECE_S) * 2
-
-# The longest that anything is waited for.
-PATIENCE_S = 20
 
 # What is appended at once where nobody speaks as the seconds pass: four seconds.
 LUMP_BYTES = HZ * 2 * 4
@@ -62,42 +58,6 @@ def read_24k(path):
         samples = numpy.frombuffer(file.readframes(file.getnframes()), dtype="<i2")
     louder = resample_poly(samples.astype("float64"), 3, 2)
     return numpy.clip(louder, -32768, 32767).astype("<i2").tobytes()
-
-
-class Microphone:
-    """Sends what is said in pieces of 20 ms as the seconds pass, and silence when nothing is."""
-
-    def __init__(self, connection, errors):
-        self.connection, self.errors = connection, errors
-        self.lock, self.says = threading.Lock(), b""
-        self.silent, self.stopped = threading.Event(), threading.Event()
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-
-    def run(self):
-        began, count = time.monotonic(), 0
-        while not self.stopped.wait(max(0.0, began + count * PIECE_S - time.monotonic())):
-            with self.lock:
-                piece, self.says = self.says[:PIECE_BYTES], self.says[PIECE_BYTES:]
-                if not self.says:
-                    self.silent.set()
-            try:
-                append(self.connection, piece.ljust(PIECE_BYTES, b"\0"))
-            except Exception as error:
-                self.errors.append(error)
-                return
-            count += 1
-
-    def say(self, audio):
-        with self.lock:
-            self.says += audio
-            self.silent.clear()
-        if not self.silent.wait(len(audio) / (2 * HZ) + PATIENCE_S):
-            raise TimeoutError(f"the recording was not sent: {self.errors}")
-
-    def stop(self):
-        self.stopped.set()
-        self.thread.join(timeout=PATIENCE_S)
 
 
 class Conversation:
@@ -175,7 +135,7 @@ def talk(connection, conversation, question):
     connection.send_raw("nonsense")
     conversation.wait_for_type("error", updated)
 
-    microphone = Microphone(connection, conversation.errors)
+    microphone = Microphone(lambda piece: append(connection, piece), HZ, conversation.errors)
     try:
         microphone.say(question)
         called = conversation.wait_for_type("response.function_call_arguments.done", updated)
@@ -231,7 +191,7 @@ def secret(client, file, question):
     with page.realtime.connect(extra_query={"intent": "transcription"}) as connection:
         conversation = Conversation(connection, file)
         created = conversation.wait_for_type("session.created", 0)
-        microphone = Microphone(connection, conversation.errors)
+        microphone = Microphone(lambda piece: append(connection, piece), HZ, conversation.errors)
         try:
             microphone.say(question)
             conversation.wait_for_type("conversation.item.input_audio_transcription.completed", created)

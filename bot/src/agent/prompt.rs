@@ -13,7 +13,7 @@ use super::{
     language, template,
 };
 use crate::{
-    llm::{Message, Request, Role},
+    llm::{Message, MustCall, Request, Role},
     persona::{Intent, Persona, Slot},
     understand::{entity::Context, intent::Recognized},
 };
@@ -48,6 +48,7 @@ pub(super) fn answer(
         system: system(persona, facts, history, language, now, &dialog),
         messages,
         tools: facts.tools.iter().map(|offer| offer.spec.clone()).collect(),
+        must_call: persona.models.must_call.clone(),
         max_tokens: persona.limits.answer_tokens_max,
         temperature: persona.models.temperature_milli.map(|milli| milli as f32 / 1_000.0),
     }
@@ -71,6 +72,7 @@ pub(super) fn summary(history: &History, count: usize, language: Language) -> (R
         system,
         messages: vec![Message::User(text)],
         tools: Vec::new(),
+        must_call: MustCall::Nothing,
         max_tokens: SUMMARY_TOKENS_MAX,
         // Some models take none, and then there would be no summary at all.
         temperature: None,

@@ -15,7 +15,7 @@ use super::{
     machine::Agent,
     prompt,
 };
-use crate::llm::{Delta, Role, Stop};
+use crate::llm::{Delta, MustCall, Role, Stop};
 
 /// A summary that is being made.
 #[derive(Clone, Debug)]
@@ -50,6 +50,10 @@ impl Agent {
         if exchange.round >= self.persona.limits.tool_rounds_max {
             // It went round for long enough: now it has to answer.
             request.tools.clear();
+        }
+        if exchange.round > 0 || exchange.kind != Kind::Answer {
+            // What was called once is called, and nobody has asked for what is said unasked.
+            request.must_call = MustCall::Nothing;
         }
         exchange.asking = Some(Asking { id: self.last_ask, since: now, last: None, chars: 0 });
         if !exchange.is_prepared {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Done, Request, Stop, Trouble, Usage,
+    Done, MustCall, Request, Stop, Trouble, Usage,
     history::{self, Turn},
     provider::Provider,
     sse,
@@ -49,6 +49,17 @@ pub(super) fn body(provider: &Provider, request: &Request) -> Value {
             .iter()
             .map(|tool| json!({ "name": tool.name, "description": tool.description, "input_schema": tool.parameters }));
         put("tools", tools.collect());
+        // Who is configured to think first is refused where a call is forced: then the model does as it likes.
+        let thinks = provider.extra.get("thinking").is_some_and(|thinking| thinking["type"] != "disabled");
+        match request.must_call() {
+            MustCall::Any if !thinks => {
+                put("tool_choice", json!({ "type": "any" }));
+            }
+            MustCall::This(name) if !thinks => {
+                put("tool_choice", json!({ "type": "tool", "name": name }));
+            }
+            MustCall::Nothing | MustCall::Any | MustCall::This(_) => {}
+        }
     }
     Value::Object(body)
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Done, Request, Stop, Trouble, Usage,
+    Done, MustCall, Request, Stop, Trouble, Usage,
     history::{self, Turn},
     provider::{Kind, Provider},
     sse,
@@ -45,6 +45,15 @@ pub(super) fn body(provider: &Provider, request: &Request) -> Value {
             }})
         });
         put("tools", tools.collect());
+        match request.must_call() {
+            MustCall::Nothing => {}
+            MustCall::Any => {
+                put("tool_choice", json!("required"));
+            }
+            MustCall::This(name) => {
+                put("tool_choice", json!({ "type": "function", "function": { "name": name } }));
+            }
+        }
     }
     Value::Object(body)
 }

@@ -125,6 +125,17 @@ impl Outlet {
         }
     }
 
+    /// Whoever speaks tells that this was played next.
+    pub(super) fn played(&mut self, text: &str) -> Vec<Heard> {
+        match self {
+            Self::Voice(_) => Vec::new(),
+            Self::Script(script) => {
+                let now = script.now();
+                script.reckoning.played(text, now)
+            }
+        }
+    }
+
     /// How many words of which sentences were heard when somebody interrupted after `utterance`.
     pub(super) fn heard_until(&self, utterance: &str) -> Vec<(Sentence, usize)> {
         match self {

@@ -1,10 +1,10 @@
 //! What was heard of an agent that somebody else speaks for: reckoned by the length of its words, and put right by what
 //! they tell.
 //!
-//! Whoever speaks tells nothing but interruptions. A sentence is taken to begin when those before it have been spoken, and
-//! only when all of them must be over are they taken for heard: until then an interruption can still say that they were
-//! not. The paces are those of slow voices, since a good-bye that is cut off is worse than one with a silence behind it.
-//! Pure: times are told.
+//! Whoever speaks tells interruptions, and, where they can, what was played. A sentence is taken to begin when those
+//! before it have been spoken, and only when all of them must be over are they taken for heard: until then an
+//! interruption can still say that they were not. The paces are those of slow voices, since a good-bye that is cut off is
+//! worse than one with a silence behind it. Pure: times are told.
 
 use std::time::Duration;
 
@@ -36,6 +36,9 @@ const ALIVE_EVERY: Duration = Duration::from_secs(5);
 /// Words that are compared, of either side. An answer has fewer.
 const WORDS_MAX: usize = 1_200;
 
+/// As much of one answer as is told to be played; it has less.
+const PLAYED_BYTES_MAX: usize = 64 * 1_024;
+
 /// What a word costs that is not the same, is missing, or is too much; numbers are told in figures or in letters.
 const UNLIKE: u32 = 4;
 
@@ -50,7 +53,21 @@ pub(super) struct Reckoning {
     free_at: MediaTime,
     /// When it was last told that something is spoken.
     told_at: MediaTime,
+    played: Played,
 }
+
+/// What whoever speaks has told to be played of the turn that is said, compared word by word as it comes.
+#[derive(Clone, Debug, Default)]
+struct Played {
+    bytes: usize,
+    told: Vec<String>,
+    /// What it costs to be behind each of the words that are said, with the first `counted` of those that are told.
+    costs: Vec<u32>,
+    counted: usize,
+}
+
+/// A word that is said: the place of its sentence, its number there from 1 on, and how it is compared.
+type Word<'a> = (usize, usize, &'a str);
 
 #[derive(Clone, Debug)]
 struct Said {
@@ -73,6 +90,9 @@ impl Reckoning {
     /// A sentence was handed over.
     pub(super) fn say(&mut self, sentence: Sentence, text: &str, now: MediaTime) {
         self.said.retain(|said| said.sentence.turn() >= sentence.turn());
+        if self.said.is_empty() {
+            self.played = Played::default();
+        }
         let begins = self.free_at.max(now + LEAD);
         let ends = begins + lasts(text);
         self.free_at = ends;
@@ -119,6 +139,36 @@ impl Reckoning {
         heard
     }
 
+    /// Whoever speaks tells that this was played next. What of it nobody can find among the sentences tells nothing: then
+    /// the clock goes on telling.
+    pub(super) fn played(&mut self, text: &str, now: MediaTime) -> Vec<Heard> {
+        let (words, begins) = words_of(&self.said);
+        let end = self.played.go_on(text, &words, &begins);
+        let until = reached(&self.said, &words, end);
+        let mut heard = Vec::new();
+        for (sentence, words) in until {
+            let Some(said) = self.said.iter_mut().find(|said| said.sentence == sentence) else { continue };
+            if said.stage == Stage::Over {
+                continue;
+            }
+            self.told_at = now;
+            if said.stage == Stage::Waiting {
+                heard.push(Heard::Began(sentence));
+            }
+            if words >= said.words.len() {
+                said.stage = Stage::Over;
+                heard.push(Heard::Played(sentence));
+            } else {
+                said.stage = Stage::Begun;
+                heard.push(Heard::Words(sentence, words));
+            }
+        }
+        if self.said.iter().all(|said| said.stage == Stage::Over) {
+            self.free_at = self.free_at.min(now);
+        }
+        heard
+    }
+
     /// How many words of each sentence were heard by now, by the clock alone.
     pub(super) fn by(&self, now: MediaTime) -> Vec<(Sentence, usize)> {
         let begun = self.said.iter().filter(|said| said.stage != Stage::Over && said.begins <= now);
@@ -130,28 +180,39 @@ impl Reckoning {
     pub(super) fn until(&self, utterance: &str) -> Vec<(Sentence, usize)> {
         let told: Vec<String> =
             utterance.split_whitespace().map(compared).filter(|word| !word.is_empty()).take(WORDS_MAX).collect();
-        let mut words = Vec::new();
-        let mut begins = Vec::new();
-        for (at, said) in self.said.iter().enumerate() {
-            let own = said.words.iter().enumerate().filter(|(_, word)| !word.is_empty());
-            for (nth, (number, word)) in own.enumerate().take(WORDS_MAX.saturating_sub(words.len())) {
-                begins.push(nth == 0);
-                words.push((at, number + 1, word.as_str()));
-            }
-        }
-        let Some(end) = place(&told, &words, &begins) else { return Vec::new() };
-        let Some((last, number, _)) = end.checked_sub(1).and_then(|end| words.get(end)).copied() else {
-            return Vec::new();
-        };
-        let whole = self.said.iter().take(last).map(|said| (said.sentence, said.words.len()));
-        let partly = self.said.get(last).map(|said| (said.sentence, number));
-        whole.chain(partly).collect()
+        let (words, begins) = words_of(&self.said);
+        let mut costs = beginning(&words, &begins);
+        follow(&mut costs, &told, &words);
+        reached(&self.said, &words, place(&costs, told.len()))
     }
 
     /// This turn and those before it are not spoken any further.
     pub(super) fn hush(&mut self, turn: u64, now: MediaTime) {
         self.said.retain(|said| said.sentence.turn() > turn);
         self.free_at = self.said.last().map_or(now, |said| said.ends);
+    }
+}
+
+impl Played {
+    /// Takes what is told next, and says behind which of `words` all that was told ends; nothing where no word is new.
+    /// What was compared is not compared again while nothing more is said: a message costs what its own words do.
+    fn go_on(&mut self, text: &str, words: &[Word<'_>], begins: &[bool]) -> Option<usize> {
+        let room = WORDS_MAX.saturating_sub(self.told.len());
+        if self.bytes + text.len() > PLAYED_BYTES_MAX || room == 0 {
+            return None;
+        }
+        self.bytes += text.len();
+        let known = self.told.len();
+        self.told.extend(text.split_whitespace().map(compared).filter(|word| !word.is_empty()).take(room));
+        if self.told.len() == known {
+            return None;
+        }
+        if self.costs.len() != words.len() + 1 {
+            (self.costs, self.counted) = (beginning(words, begins), 0);
+        }
+        follow(&mut self.costs, &self.told[self.counted..], words);
+        self.counted = self.told.len();
+        place(&self.costs, self.told.len())
     }
 }
 
@@ -183,20 +244,43 @@ fn compared(word: &str) -> String {
     word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// Behind which of `words` the words `told` end; they begin with the first, or with a sentence, as `begins` has them.
-/// Nothing where more than half of them are others.
-fn place(told: &[String], words: &[(usize, usize, &str)], begins: &[bool]) -> Option<usize> {
-    if told.is_empty() {
-        return None;
+/// The words that are said, and which of them begin a sentence.
+fn words_of(said: &[Said]) -> (Vec<Word<'_>>, Vec<bool>) {
+    let mut words = Vec::new();
+    let mut begins = Vec::new();
+    for (at, said) in said.iter().enumerate() {
+        let own = said.words.iter().enumerate().filter(|(_, word)| !word.is_empty());
+        for (nth, (number, word)) in own.enumerate().take(WORDS_MAX.saturating_sub(words.len())) {
+            begins.push(nth == 0);
+            words.push((at, number + 1, word.as_str()));
+        }
     }
+    (words, begins)
+}
+
+/// How many words of each sentence were heard where it ended behind the word `end`.
+fn reached(said: &[Said], words: &[Word<'_>], end: Option<usize>) -> Vec<(Sentence, usize)> {
+    let last = end.and_then(|end| end.checked_sub(1)).and_then(|end| words.get(end));
+    let Some((last, number, _)) = last.copied() else { return Vec::new() };
+    let whole = said.iter().take(last).map(|said| (said.sentence, said.words.len()));
+    let partly = said.get(last).map(|said| (said.sentence, number));
+    whole.chain(partly).collect()
+}
+
+/// What it costs to be behind each of `words` where nothing is told yet: what is told begins with the first of them, or
+/// with a sentence, as `begins` has them.
+fn beginning(words: &[Word<'_>], begins: &[bool]) -> Vec<u32> {
     let far = u32::MAX / 2;
-    let mut costs: Vec<u32> = (0..=words.len())
-        .map(|at| match at {
-            0 => 0,
-            at if begins.get(at).copied().unwrap_or(false) => LATER,
-            _ => far,
-        })
-        .collect();
+    let cost = |at: usize| match at {
+        0 => 0,
+        at if begins.get(at).copied().unwrap_or(false) => LATER,
+        _ => far,
+    };
+    (0..=words.len()).map(cost).collect()
+}
+
+/// What it costs when these are told, too; `costs` has one more than there are words.
+fn follow(costs: &mut [u32], told: &[String], words: &[Word<'_>]) {
     for word in told {
         let mut before = costs[0];
         costs[0] = before + UNLIKE;
@@ -206,9 +290,13 @@ fn place(told: &[String], words: &[(usize, usize, &str)], begins: &[bool]) -> Op
             costs[at + 1] = same.min(before + UNLIKE).min(costs[at] + UNLIKE);
         }
     }
-    let (end, cost) = costs.into_iter().enumerate().min_by_key(|(_, cost)| *cost)?;
-    let told = u32::try_from(told.len()).unwrap_or(u32::MAX);
-    (cost.saturating_mul(2) <= told.saturating_mul(UNLIKE)).then_some(end)
+}
+
+/// Behind which word so many that were told end. Nothing where none were, or more than half of them are others.
+fn place(costs: &[u32], told: usize) -> Option<usize> {
+    let (end, cost) = costs.iter().enumerate().min_by_key(|(_, cost)| **cost)?;
+    let told = u32::try_from(told).unwrap_or(u32::MAX);
+    (told > 0 && cost.saturating_mul(2) <= told.saturating_mul(UNLIKE)).then_some(end)
 }
 
 #[cfg(test)]
@@ -272,6 +360,46 @@ mod tests {
         ] {
             assert_eq!(reckoning.until(utterance), heard, "{utterance:?}");
         }
+    }
+
+    #[test]
+    fn what_is_told_to_be_played_is_heard_without_the_clock_and_once() {
+        let mut reckoning = two();
+        assert_eq!(reckoning.played("We open at", ms(1_600)), [Heard::Began(FIRST), Heard::Words(FIRST, 3)]);
+        assert_eq!(reckoning.played("nine on Mondays.", ms(2_500)), [Heard::Played(FIRST)]);
+        assert!(reckoning.by(ms(2_500)).is_empty(), "the first is over, and the second has not begun");
+        assert_eq!(reckoning.played("Shall I book", ms(3_000)), [Heard::Began(SECOND), Heard::Words(SECOND, 3)]);
+        assert_eq!(reckoning.played("a table for two?", ms(3_500)), [Heard::Played(SECOND)]);
+        assert_eq!((reckoning.due(), reckoning.all(ms(4_000))), (None, Vec::new()));
+        // Another turn begins with nothing played.
+        let third = Sentence::new(2, 3);
+        reckoning.say(third, "Gladly.", ms(4_000));
+        assert_eq!(reckoning.played("Gladly.", ms(4_800)), [Heard::Began(third), Heard::Played(third)]);
+    }
+
+    #[test]
+    fn word_by_word_it_is_heard_as_at_once_also_where_more_is_said_meanwhile() {
+        let mut reckoning = Reckoning::default();
+        reckoning.say(FIRST, "We open at 9 on Mondays.", ms(1_000));
+        let told = ["We", "open", "at", "nine", "on", "Mondays.", "", "–", "Shall", "I", "book"];
+        let mut heard = Vec::new();
+        for (number, word) in told.into_iter().enumerate() {
+            if number == 4 {
+                reckoning.say(SECOND, "Shall I book a table – for two?", ms(1_000));
+            }
+            heard = reckoning.played(word, ms(1_600));
+            assert_eq!(heard.is_empty(), matches!(word, "" | "–"), "{word}: {heard:?}");
+        }
+        assert_eq!(heard, [Heard::Words(SECOND, 3)]);
+        assert_eq!(reckoning.until(&told.join(" ")), [(FIRST, 6), (SECOND, 3)]);
+    }
+
+    #[test]
+    fn what_nobody_said_is_told_to_be_played_in_vain() {
+        let mut reckoning = two();
+        assert!(reckoning.played("Welcome to the hotel by the lake", ms(1_600)).is_empty());
+        assert!(reckoning.played(&"x".repeat(PLAYED_BYTES_MAX), ms(1_600)).is_empty());
+        assert_eq!(reckoning.due(), Some(ms(1_400)), "the clock goes on");
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //!
 //! Keys come as `Authorization: Bearer KEY` or `Token KEY`, or, for browsers, as the WebSocket subprotocols
 //! `token, KEY` or `bearer, KEY`, or as OpenAI's `openai-insecure-api-key.KEY`. Its short-lived keys open its realtime
-//! sessions and nothing else. Without any key the server listens on loopback only and everybody on this
+//! sessions and nothing else; which pages of others may use them is said in `pages`. Without any key the server listens on loopback only and everybody on this
 //! machine is welcome; a page of somebody else in this machine's browser is not, so a foreign `Origin` and a
 //! foreign `Host` (a name that was made to point at loopback) are refused. Reading headers is pure; the two
 //! middlewares at the end run on every request.
 
 pub mod keys;
+pub(crate) mod pages;
 
 use axum::{
     extract::{Request, State},

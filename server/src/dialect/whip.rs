@@ -64,6 +64,8 @@ struct Wishes {
     language: Option<String>,
     consent: Option<bool>,
     suppress_noise: Option<bool>,
+    /// Whether several people may be at this microphone: their voices are told apart then.
+    diarize: Option<bool>,
 }
 
 async fn publish(

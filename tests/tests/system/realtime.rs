@@ -1,4 +1,4 @@
-//! OpenAI's realtime socket, `/v1/realtime`: whole sessions of its unmodified SDK, and sockets by hand that speak over the
+//! OpenAI's realtime socket, `/v1/realtime`: whole sessions of its unmodified SDKs, and sockets by hand that speak over the
 //! agent, or say what nobody understands.
 //!
 //! The model is scripted ([`tests::llm`]), the voice is espeak-ng's, and what a client hears is compared with what the
@@ -157,6 +157,52 @@ async fn openais_own_sdk_talks_calls_writes_cancels_and_commits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn openais_javascript_sdk_forces_a_call_hears_its_answer_and_reads_another() {
+    let Some(spoken) = voice() else { return };
+    let script = json!([
+        {"when": "shipped", "say": SHIPPED},
+        {"when": "sundays", "say": CLOSED},
+        {"calls": [{"name": "look_up_order", "arguments": {"number": "4711"}}]},
+    ]);
+    let mut model = Model::with(script).await;
+    let Some(local) = Local::asking(&model).await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("heard.raw");
+    let arguments = [local.base_url(), KEY.to_owned(), out.to_string_lossy().into_owned()];
+    let talking = tokio::task::spawn_blocking(move || {
+        clients::node("openai_realtime.mjs", &arguments.each_ref().map(String::as_str))
+    });
+    let Some(report) = talking.await.unwrap() else { return };
+    let events = report["events"].as_array().unwrap();
+    assert_in_order(
+        events,
+        &[
+            kind("session.created"),
+            kind("session.updated"),
+            kind("response.created"),
+            json!({"type": "response.function_call_arguments.done", "arguments": r#"{"number":"4711"}"#}),
+            kind("response.done"),
+            kind("response.content_part.added"),
+            json!({"type": "response.output_audio_transcript.done", "transcript": SHIPPED}),
+            kind("response.done"),
+            json!({"type": "response.output_text.done", "text": CLOSED}),
+            kind("response.done"),
+            kind("error"),
+        ],
+    );
+    // Of all that was sent, only what nobody can choose was wrong.
+    assert_eq!(report["errors"], json!(["invalid_value"]), "{events:#?}");
+    let heard = samples(&std::fs::read(&out).unwrap());
+    is_whole(said(&spoken, SHIPPED).sound(), turn(events, &heard, SHIPPED), SHIPPED);
+    // The call was forced in the one answer that wanted it, and in no other.
+    let choices: Vec<Value> = model.so_far().iter().map(|question| question["tool_choice"].clone()).collect();
+    let forced = json!({"type": "function", "function": {"name": "look_up_order"}});
+    assert_eq!(choices.first(), Some(&forced), "{choices:?}");
+    assert!(choices.len() > 2 && choices[1..].iter().all(Value::is_null), "{choices:?}");
+    local.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_secret_opens_the_session_it_was_made_for_and_nothing_else() {
     let (Some(question), Some(())) = (recorded(), models_or_skip()) else { return };
     let model = Model::with(json!([])).await;
@@ -249,7 +295,7 @@ async fn what_nobody_understands_is_answered_by_an_error_and_the_session_lives()
     for (message, param) in [
         (r#"{"type": "sing", "event_id": "e1"}"#, "type"),
         (
-            r#"{"type": "session.update", "event_id": "e1", "session": {"tool_choice": "required"}}"#,
+            r#"{"type": "session.update", "event_id": "e1", "session": {"tool_choice": "always"}}"#,
             "session.tool_choice",
         ),
         (r#"{"type": "session.update", "event_id": "e1", "session": {"voice": "alloy"}}"#, "session.voice"),

@@ -10,7 +10,7 @@ use media::dsp::resample::Resampler;
 use serde_json::{Value, json};
 use server::config::Config;
 use tests::{
-    client::samples,
+    client::{Socket, samples},
     clients, fixture,
     listening::{Sound, UNLIKE, likeness},
     llm::Model,
@@ -211,7 +211,27 @@ async fn all_that_a_client_sends_when_its_channel_opens_is_read() {
     // An answer that is read is not heard.
     assert_eq!(done(&events)["output"][0]["content"][0]["text"], CLOSED);
     assert!(events.iter().all(|event| !event["type"].as_str().unwrap_or_default().starts_with("output_audio_buffer")));
+
+    // Somebody else joins the call, steers it, and reads what its caller reads.
+    let id = caller.location().rsplit('/').next().unwrap();
+    let of_call = |id: &str| format!("{}/v1/realtime?call_id={id}", local.ws_url());
+    let refused = Socket::open(&of_call("0a"), &[]).await.err().expect("there is no such call");
+    assert_eq!((refused.status, &refused.body["error"]["param"]), (404, &json!("call_id")));
+    let mut guest = Socket::open(&of_call(id), &[]).await.unwrap();
+    let created = timeout(PATIENCE, guest.json()).await.expect("a session").unwrap();
+    assert_eq!(created["type"], "session.created");
+    assert_eq!(created["session"]["instructions"], instructions);
+    guest.text(r#"{"type": "input_audio_buffer.commit", "event_id": "e7"}"#).await;
+    let errors = timeout(PATIENCE, guest.until("error")).await.expect("an error").unwrap();
+    assert_eq!(errors.last().unwrap()["error"]["event_id"], "e7");
+    let text = json!({"type": "response.create", "response": {"output_modalities": ["text"]}});
+    guest.text(&text.to_string()).await;
+    let read = timeout(PATIENCE, guest.until("response.done")).await.expect("an answer").unwrap();
+    let told = caller.texts_until("response.done").await;
+    assert_eq!((done(&read), done(&read)["output"][0]["content"][0]["text"].as_str()), (done(&told), Some(CLOSED)));
     drop(caller);
+    let (_, closed) = timeout(PATIENCE, guest.rest()).await.expect("the call's end is the guest's");
+    assert_eq!(closed.code, Some(1000));
     freed(&local).await;
     local.drain().await;
 }
@@ -242,6 +262,8 @@ async fn what_cannot_be_answered_is_refused_in_openais_shape() {
         ("", multipart, form(r#"{"type": "realtime", "la": 1}"#), 400, "unknown_parameter", Some("session.la")),
         ("?call_id=0a", sdp, offer.clone(), 400, "unsupported_parameter", Some("call_id")),
         ("/0a/hangup", sdp, String::new(), 404, "call_not_found", None),
+        ("/0a/accept", sdp, String::new(), 404, "call_not_found", None),
+        ("/0a/refer", sdp, String::new(), 404, "call_not_found", None),
     ] {
         let response =
             http.post(format!("{base}{query}")).header("content-type", kind).body(body).send().await.unwrap();
@@ -254,6 +276,49 @@ async fn what_cannot_be_answered_is_refused_in_openais_shape() {
     }
     assert!(local.app.rooms().list().is_empty(), "a room was left");
     assert_eq!(local.app.webrtc().taken(), 0);
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_may_make_calls_with_a_key_and_reaches_nothing_else() {
+    let mut config = Config::default();
+    config.auth.keys = vec![KEY.to_owned()];
+    config.http.pages = vec!["https://app.example.org".to_owned()];
+    let local = Local::deaf(config).await;
+    let http = reqwest::Client::new();
+    let (listed, of_this_machine, stranger) =
+        (Some("https://app.example.org"), Some("http://localhost:5173"), Some("https://evil.example"));
+    for (path, origin, is_let_in) in [
+        ("/v1/realtime/calls", listed, true),
+        ("/v1/realtime/client_secrets", of_this_machine, true),
+        ("/v1/realtime/calls", stranger, false),
+        ("/v1/realtime/calls", None, false),
+        ("/api/rooms", listed, false),
+    ] {
+        let url = format!("{}{path}", local.base_url());
+        let of_page = |request: reqwest::RequestBuilder| match origin {
+            Some(origin) => request.header("origin", origin),
+            None => request,
+        };
+        let asked = of_page(http.request(reqwest::Method::OPTIONS, &url))
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "authorization,content-type,x-stainless-os");
+        let answer = asked.send().await.unwrap();
+        let allowed = answer.headers().get("access-control-allow-origin").map(|origin| origin.to_str().unwrap());
+        assert_eq!(allowed, origin.filter(|_| is_let_in), "{path} {origin:?}");
+        assert_eq!(answer.status() == 204, is_let_in, "{path} {origin:?}");
+        if is_let_in {
+            assert_eq!(answer.headers()["access-control-allow-headers"], "authorization,content-type,x-stainless-os");
+        }
+        // Without a key nobody gets in, and a page that may call reads why.
+        let refused = of_page(http.post(&url)).send().await.unwrap();
+        let allowed = refused.headers().get("access-control-allow-origin").map(|origin| origin.to_str().unwrap());
+        assert_eq!((refused.status().as_u16(), allowed), (401, origin.filter(|_| is_let_in)), "{path} {origin:?}");
+    }
+    let secret = http.post(format!("{}/v1/realtime/client_secrets", local.base_url())).bearer_auth(KEY);
+    let secret = secret.header("origin", "https://app.example.org").send().await.unwrap();
+    assert_eq!(secret.status(), 200);
+    assert_eq!(secret.headers()["access-control-allow-origin"], "https://app.example.org");
+    local.drain().await;
 }
 
 /// Writes something and asks for an answer.

@@ -176,12 +176,15 @@ impl Answer {
         }
     }
 
-    /// A sentence was heard to its end, and so were those before it whose ends were not told.
-    pub(super) fn played(&mut self, number: u64) {
+    /// A sentence was heard to its end, and so were those before it whose ends were not told; what that adds.
+    pub(super) fn played(&mut self, number: u64) -> String {
+        let mut played = String::new();
         while let Some(sentence) = self.sent.pop_front_if(|sentence| sentence.number <= number) {
             append(&mut self.heard, &sentence.text);
+            append(&mut played, &sentence.text);
             self.words = 0;
         }
+        played
     }
 
     /// A sentence is not spoken.

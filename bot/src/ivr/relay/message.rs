@@ -120,6 +120,11 @@ pub(super) fn interrupt(heard: &str, after_ms: u64) -> String {
     json!({"type": "interrupt", "utteranceUntilInterrupt": heard, "durationUntilInterruptMs": after_ms}).to_string()
 }
 
+/// Tells what the caller has heard next of what is said to them.
+pub fn played(text: &str) -> String {
+    json!({"type": "info", "name": "tokensPlayed", "value": text}).to_string()
+}
+
 /// Tells what the application did wrong, or what it cannot have.
 pub fn error(description: &str) -> String {
     json!({"type": "error", "description": description}).to_string()

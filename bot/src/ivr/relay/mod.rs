@@ -259,8 +259,10 @@ impl Relay {
     }
 
     fn on_played(&mut self, turn: u64, sentence: u64) {
-        if let Some(answer) = self.answer(turn) {
-            answer.played(sentence);
+        let Some(answer) = self.answer(turn) else { return };
+        let played = answer.played(sentence);
+        if self.settings.tells_played && !played.is_empty() {
+            self.tell(message::played(&played));
         }
     }
 

@@ -109,7 +109,7 @@ impl Scene {
         self.wait(200);
         let (utterance, words, span) = (UtteranceId(self.utterance), words(text), Span::default());
         let language = Some("en".to_owned());
-        self.tell(Input::Ears(&Event::Final { utterance, words, span, cut: Cut::Pause, language }));
+        self.tell(Input::Ears(&Event::Final { utterance, words, span, cut: Cut::Pause, language, voices: Vec::new() }));
         self.tell(Input::Ears(&Event::SpeechEnded { utterance, at: ms(self.now_ms) }))
     }
 
@@ -139,6 +139,7 @@ fn line(output: Output) -> String {
                     format!("interrupt {heard} after {}", message["durationUntilInterruptMs"])
                 }
                 Some("dtmf") => format!("dtmf {}", message["digit"]),
+                Some("info") => format!("{} {}", message["name"], message["value"]),
                 Some("error") => "error".to_owned(),
                 other => panic!("{other:?}"),
             }
@@ -169,6 +170,21 @@ fn the_greeting_comes_first_and_an_answer_is_said_sentence_by_sentence_as_it_com
     scene.tell(Input::Began { turn: 1, sentence: 1 }).tell(Input::Played { turn: 1, sentence: 1 });
     scene.expect(&["say 2.1 \"This is the office.\" in en-US"]);
     scene.text(" help you?", true).expect(&["say 2.2 \"How may I help you?\" in en-US"]);
+}
+
+#[test]
+fn who_asks_for_it_is_told_which_sentences_were_heard_and_nothing_of_what_was_not() {
+    let mut scene = Scene::new(r#"events="tokens-played" welcomeGreeting="Hello.""#);
+    scene.lines.clear();
+    scene.tell(Input::Began { turn: 1, sentence: 1 }).tell(Input::Played { turn: 1, sentence: 1 });
+    scene.expect(&["\"tokensPlayed\" \"Hello.\""]);
+    scene.text("There are two rooms. One is large. The other is not.", true);
+    scene.lines.clear();
+    // The end of the first is told by that of the second.
+    scene.tell(Input::Began { turn: 2, sentence: 1 }).tell(Input::Played { turn: 2, sentence: 2 });
+    scene.expect(&["\"tokensPlayed\" \"There are two rooms. One is large.\""]);
+    scene.tell(Input::NotSpoken { turn: 2, sentence: 3 }).expect(&["error"]);
+    scene.tell(Input::Played { turn: 2, sentence: 3 }).tell(Input::Played { turn: 1, sentence: 1 }).expect(&[]);
 }
 
 #[test]

@@ -53,6 +53,8 @@ pub struct RelaySettings {
     pub speech_timeout: Option<Duration>,
     /// Whether words that may still change are told.
     pub partials: bool,
+    /// Whether the application is told which sentences were heard, as they were.
+    pub tells_played: bool,
 }
 
 /// A language that an application may change to.
@@ -150,9 +152,7 @@ const ENGINES: [&str; 11] = [
 const ALWAYS: [&str; 4] = ["ignoreBackchannel", "echoPromptFiltering", "turnDetection", "eagerEotThreshold"];
 
 /// What is not there.
-const MISSING: [&str; 8] = [
-    "events",
-    "debug",
+const MISSING: [&str; 6] = [
     "intelligenceService",
     "conversationConfiguration",
     "customerName",
@@ -191,6 +191,7 @@ pub(super) fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Relay> {
         ),
         speech_timeout: speech_timeout(&mut attributes),
         partials: attributes.flag("partialPrompts", false),
+        tells_played: tells_played(&mut attributes),
     };
     if url.0.is_empty() {
         attributes.tell(Code::RELAY_PARAMETER, "a relay without a url; left out".to_owned());
@@ -214,6 +215,22 @@ fn disturbing(attributes: &mut Attributes<'_, '_, '_, '_>, name: &'static str, d
     let at = table.iter().position(|(_, what)| *what == default).unwrap_or_default();
     table.swap(0, at);
     attributes.choice(name, Code::RELAY_PARAMETER, &table)
+}
+
+/// Whether what was played is among the events that are asked for: under `events`, or under `debug`, their name before that.
+fn tells_played(attributes: &mut Attributes<'_, '_, '_, '_>) -> bool {
+    let mut is_wanted = false;
+    for name in ["events", "debug"] {
+        let words = attributes.word(name).unwrap_or_default();
+        for word in words.split([' ', ',']).filter(|word| !word.is_empty()) {
+            if word.eq_ignore_ascii_case("tokens-played") {
+                is_wanted = true;
+            } else {
+                attributes.tell(Code::SCHEMA, format!("{name} other than tokens-played have no effect here"));
+            }
+        }
+    }
+    is_wanted
 }
 
 fn speech_timeout(attributes: &mut Attributes<'_, '_, '_, '_>) -> Option<Duration> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::provider;
-use crate::llm::{Call, Kind, Message, Request, ToolSpec, anthropic, openai};
+use crate::llm::{Call, Kind, Message, MustCall, Request, ToolSpec, anthropic, openai};
 
 fn request() -> Request {
     let call = |id: &str, arguments: &str| Call {
@@ -37,6 +37,7 @@ fn request() -> Request {
         }],
         max_tokens: 300,
         temperature: Some(1.5),
+        must_call: MustCall::Nothing,
     }
 }
 
@@ -157,6 +158,31 @@ fn extras_are_added_and_do_not_overrule_the_request() {
             (&json!("minimal"), &json!(true), &json!("some-model"))
         );
     }
+}
+
+#[test]
+fn a_call_is_forced_as_each_vendor_has_it_and_only_of_what_is_offered() {
+    let any = || MustCall::Any;
+    let this = |name: &str| MustCall::This(name.to_owned());
+    for (must_call, by_openai, by_anthropic) in [
+        (MustCall::Nothing, Value::Null, Value::Null),
+        (any(), json!("required"), json!({ "type": "any" })),
+        (
+            this("weather"),
+            json!({ "type": "function", "function": { "name": "weather" } }),
+            json!({ "type": "tool", "name": "weather" }),
+        ),
+        (this("refund"), Value::Null, Value::Null),
+    ] {
+        let request = Request { must_call, ..request() };
+        assert_eq!(openai::body(&provider("p", Kind::OpenAi, "http://h/v1"), &request)["tool_choice"], by_openai);
+        let mut vendor = provider("p", Kind::Anthropic, "http://h/v1");
+        assert_eq!(anthropic::body(&vendor, &request)["tool_choice"], by_anthropic);
+        vendor.extra.insert("thinking".to_owned(), json!({ "type": "enabled", "budget_tokens": 1_024 }));
+        assert!(anthropic::body(&vendor, &request).get("tool_choice").is_none(), "whoever thinks cannot be forced");
+    }
+    let none = Request { tools: Vec::new(), must_call: any(), ..request() };
+    assert!(openai::body(&provider("p", Kind::Compatible, "http://h/v1"), &none).get("tool_choice").is_none());
 }
 
 #[test]

@@ -47,6 +47,9 @@ pub(super) fn routes() -> Router<App> {
         .route("/v1/realtime/calls", post(create).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)))
         .route("/v1/realtime/calls/{id}", delete(hang_up))
         .route("/v1/realtime/calls/{id}/hangup", post(hang_up))
+        .route("/v1/realtime/calls/{id}/accept", post(no_telephone))
+        .route("/v1/realtime/calls/{id}/reject", post(no_telephone))
+        .route("/v1/realtime/calls/{id}/refer", post(no_telephone))
 }
 
 async fn create(State(app): State<App>, Query(asked): Query<Asked>, request: Request) -> Result<Response, Refusal> {
@@ -67,7 +70,8 @@ async fn create(State(app): State<App>, Query(asked): Query<Asked>, request: Req
                    as by pc.createDataChannel(\"oai-events\").";
         return Err(Refusal::value("sdp", "no_data_channel", why));
     }
-    let asked = peer::Asked { session: session.over_track(), tag, idle };
+    let text_bytes_max = offer.text_bytes_max;
+    let asked = peer::Asked { session: session.over_track(), tag, idle, text_bytes_max };
     begin(&app, offer, asked).await
 }
 
@@ -130,6 +134,13 @@ async fn hang_up(State(app): State<App>, Path(id): Path<String>) -> Result<Statu
     // An error means that it is over already.
     let _ = session.peer.state().wait_for(|state| state.is_over()).await;
     Ok(StatusCode::OK)
+}
+
+/// Calls that ring come by telephone, and those are answered by what `[[numbers]]` says.
+async fn no_telephone() -> Refusal {
+    let why = "No call waits to be accepted, rejected or referred here: calls over WebRTC are answered at once, and the \
+               telephone's by what [[numbers]] says.";
+    Refusal::request(StatusCode::NOT_FOUND, "call_not_found", why)
 }
 
 /// The offer of a request, and the session where one is sent along.

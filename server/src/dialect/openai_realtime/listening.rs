@@ -2,12 +2,16 @@
 //!
 //! Where silence ends what is said, a stretch of speech is an item. Where the client ends it, all that was said since it
 //! did so last is one; its words are whole when what was sent before the commit was heard to its end, and has been
-//! recognized. Told what happens in the room, with the time.
+//! recognized. Where voices are told apart, what each says is told beside the words, as far as it is known then; that it is
+//! known better later is told nobody, since the protocol has no event for it. Told what happens in the room, with the time.
 
 use std::{collections::VecDeque, time::Duration};
 
-use asr::event::text;
-use bot::event::RoomEvent;
+use asr::{diarize::VoiceId, event::text};
+use bot::{
+    event::{RoomEvent, Segment},
+    speakers::{NamedBy, SpeakerId},
+};
 use media::{id::ParticipantId, time::MediaTime};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -17,6 +21,7 @@ use super::{
     outbox::Outbox,
     session::Refused,
 };
+use crate::dialect::openai_body::letters;
 
 /// Words of a commit are waited for so long once all of its sound was heard.
 const WORDS_WITHIN: Duration = Duration::from_secs(5);
@@ -64,11 +69,13 @@ pub(super) struct Listening {
     manner: Manner,
     now: Option<Speech>,
     commits: VecDeque<Commit>,
+    /// Voices that have a letter, in the order in which they were heard.
+    voices: Vec<VoiceId>,
 }
 
 impl Listening {
     pub(super) fn new(caller: ParticipantId, manner: Manner) -> Self {
-        Self { caller, manner, now: None, commits: VecDeque::new() }
+        Self { caller, manner, now: None, commits: VecDeque::new(), voices: Vec::new() }
     }
 
     /// Listens in another way from now on.
@@ -131,6 +138,10 @@ impl Listening {
                     speech.ended = segment.span.end;
                     let words = speech.words.clone();
                     speech.tell(&words, is_transcribed, out);
+                    if is_transcribed {
+                        let item = speech.item.clone();
+                        self.tell_voices(&item, segment, out);
+                    }
                     // Words of speech that has ended already.
                     if is_stray && let Some(speech) = self.now.take() {
                         speech.become_item(items, out);
@@ -144,6 +155,35 @@ impl Listening {
             }
             _ => {}
         }
+    }
+
+    /// Who said what of the words that came, where voices are told apart.
+    fn tell_voices(&mut self, item: &str, segment: &Segment, out: &mut Outbox) {
+        for part in segment.by_speaker() {
+            let ([voiced], [first, ..], [.., last]) = (&part.voices[..], &part.words[..], &part.words[..]) else {
+                continue;
+            };
+            let speaker = match (voiced.named_by, voiced.speaker) {
+                (NamedBy::Enrolled | NamedBy::Person, _) => voiced.name.to_string(),
+                (_, Some(SpeakerId { voice: Some(voice), .. })) => letters(self.place(voice)),
+                _ => "unknown".to_owned(),
+            };
+            let id = out.name("seg");
+            out.tell(json!({
+                "type": "conversation.item.input_audio_transcription.segment", "id": id, "item_id": item,
+                "content_index": 0, "text": part.text, "speaker": speaker,
+                "start": seconds(first.span.start), "end": seconds(last.span.end),
+            }));
+        }
+    }
+
+    /// Which of the voices one is, in the order in which they were heard.
+    fn place(&mut self, voice: VoiceId) -> usize {
+        let known = self.voices.iter().position(|known| *known == voice);
+        known.unwrap_or_else(|| {
+            self.voices.push(voice);
+            self.voices.len() - 1
+        })
     }
 
     /// Whose words come now.
@@ -281,6 +321,10 @@ impl Speech {
     }
 }
 
+fn seconds(at: MediaTime) -> f64 {
+    at.as_millis() as f64 / 1_000.0
+}
+
 fn joined(before: &str, words: &str) -> String {
     if before.is_empty() { words.to_owned() } else { format!("{before} {words}") }
 }
@@ -290,7 +334,7 @@ mod tests {
     use std::sync::Arc;
 
     use asr::event::Word;
-    use bot::event::Segment;
+    use bot::speakers::Voiced;
     use media::time::Span;
 
     use super::*;
@@ -325,7 +369,16 @@ mod tests {
         let word = |text: &str| Word { text: text.to_owned(), span, confidence: 0.9 };
         let words: Vec<Word> = text.split_whitespace().map(word).collect();
         let (text, speaker) = (text.to_owned(), "".into());
-        Arc::new(Segment { participant: CALLER, speaker, utterance: 0, text, words, span, language: None })
+        Arc::new(Segment {
+            participant: CALLER,
+            speaker,
+            utterance: 0,
+            text,
+            words,
+            span,
+            language: None,
+            voices: Vec::new(),
+        })
     }
 
     fn partial(text: &str, stable_words: usize) -> RoomEvent {
@@ -371,6 +424,35 @@ mod tests {
         assert!(world.hear(settled("")).is_empty());
         let other = ParticipantId(7);
         assert!(world.hear(RoomEvent::SpeechStarted { participant: other, utterance: 0, start }).is_empty());
+    }
+
+    #[test]
+    fn voices_have_letters_in_the_order_in_which_they_are_heard_and_those_who_are_known_their_names() {
+        let said = |voice: Option<u16>, named_by, name: &str, words| {
+            let voice = voice.map(VoiceId);
+            let speaker = voice.map(|_| SpeakerId { participant: CALLER, voice });
+            Voiced { speaker, name: name.into(), named_by, words, confidence: 0.9 }
+        };
+        let voices = vec![
+            said(Some(3), NamedBy::Voice, "OpenAI client, voice 4", 2),
+            said(Some(0), NamedBy::Enrolled, "Ada", 1),
+            said(Some(2), NamedBy::Voice, "OpenAI client, voice 3", 1),
+            said(None, NamedBy::Nobody, "unknown", 1),
+        ];
+        let mut world = World::new(false);
+        world.hear(RoomEvent::SpeechStarted { participant: CALLER, utterance: 0, start: MediaTime::from_millis(500) });
+        let segment = Arc::new(Segment { voices, ..(*segment("Who is there? Me. Who?")).clone() });
+        let told = world.hear(RoomEvent::TranscriptFinal { segment });
+        let segments: Vec<&Value> =
+            told.iter().filter(|event| event["type"].as_str().is_some_and(|kind| kind.ends_with(".segment"))).collect();
+        let of = |field: &str| -> Vec<&str> { segments.iter().filter_map(|segment| segment[field].as_str()).collect() };
+        assert_eq!(of("speaker"), ["A", "Ada", "B", "unknown"]);
+        assert_eq!(of("text"), ["Who is", "there?", "Me.", "Who?"]);
+        assert_eq!((segments[0]["start"].as_f64(), segments[0]["end"].as_f64()), (Some(0.5), Some(1.5)));
+        assert_eq!(segments[0]["item_id"], told[0]["item_id"]);
+        assert_ne!(segments[0]["id"], segments[1]["id"]);
+        // Where nobody tells voices apart there are words alone.
+        assert!(world.hear(settled("Yes.")).iter().all(|event| event.get("speaker").is_none()));
     }
 
     #[test]

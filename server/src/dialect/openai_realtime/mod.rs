@@ -5,13 +5,14 @@
 //! room like any other: the client's sound is a leg in it, and the agent sits beside it; see [`crate::agent`]. The middle
 //! is pure: [`session`] reads what is wanted, [`command`] what a client says, and [`story`] with its parts decides what is
 //! told and asked because of it. [`talk`] and [`reading`] are the shell, [`socket`] and [`peer`] the two ways in which
-//! clients come, [`calls`] the second one's HTTP; [`secrets`] keeps short-lived keys. Source: openai-python,
-//! `types/realtime` and `resources/realtime`.
+//! clients come, [`calls`] the second one's HTTP, [`sideband`] those who join it; [`secrets`] keeps short-lived keys.
+//! Source: openai-python, `types/realtime` and `resources/realtime`.
 
 mod answer;
 mod calls;
 mod carrier;
 mod command;
+mod counting;
 mod edits;
 mod items;
 mod listening;
@@ -20,6 +21,7 @@ mod peer;
 mod reading;
 mod secrets;
 mod session;
+mod sideband;
 mod socket;
 mod story;
 mod talk;
@@ -36,12 +38,17 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::mpsc::WeakSender;
 use uuid::Uuid;
 
-pub(crate) use self::secrets::{PREFIX, Secrets};
 use self::{
+    reading::Order,
     secrets::{LIFE_S, LIVES_S},
     session::{Kind, Refused, Session},
+};
+pub(crate) use self::{
+    secrets::{PREFIX, Secrets},
+    sideband::Calls,
 };
 use super::openai_error::Refusal;
 use crate::{
@@ -56,9 +63,17 @@ pub(crate) const PATH: &str = "/v1/realtime";
 /// The path of calls over WebRTC.
 const CALLS: &str = "/v1/realtime/calls";
 
+/// The path where short-lived keys are made.
+const SECRETS: &str = "/v1/realtime/client_secrets";
+
 /// Whether short-lived keys open this path: sessions and their ends, and no more keys.
 pub(crate) fn is_opened_by_secrets(path: &str) -> bool {
     path.strip_prefix(CALLS).map_or(path == PATH, |below| below.is_empty() || below.starts_with('/'))
+}
+
+/// Whether pages of other origins have a reason to call this path: calls, and the keys for them.
+pub(crate) fn is_for_pages(path: &str) -> bool {
+    path == SECRETS || path.strip_prefix(CALLS).is_some_and(|below| below.is_empty() || below.starts_with('/'))
 }
 
 /// What answers where a client names no model.
@@ -86,19 +101,34 @@ async fn connect(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    match accept(&app, &asked, &headers) {
-        Ok((session, tag)) => match upgrade {
-            // A browser sends its key as another subprotocol, and expects this one back.
-            Ok(upgrade) => crate::socket::limited(upgrade)
-                .protocols(["realtime"])
-                .on_upgrade(move |upgraded| socket::run(app, upgraded, session, tag)),
-            Err(rejection) => {
-                let why = format!("Expected a WebSocket: {}", rejection.body_text());
-                Refusal::request(rejection.status(), "no_websocket", why).into_response()
-            }
-        },
-        Err(refusal) => refusal.into_response(),
+    let upgrade = match upgrade {
+        // A browser sends its key as another subprotocol, and expects this one back.
+        Ok(upgrade) => Ok(crate::socket::limited(upgrade).protocols(["realtime"])),
+        Err(rejection) => {
+            let why = format!("Expected a WebSocket: {}", rejection.body_text());
+            Err(Refusal::request(rejection.status(), "no_websocket", why))
+        }
+    };
+    let answer = match &asked.call_id {
+        Some(call) => of_call(&app, call)
+            .and_then(|call| Ok(upgrade?.on_upgrade(move |upgraded| sideband::run(app, upgraded, call)))),
+        None => accept(&app, &asked, &headers).and_then(|(session, tag)| {
+            Ok(upgrade?.on_upgrade(move |upgraded| socket::run(app, upgraded, session, tag)))
+        }),
+    };
+    answer.unwrap_or_else(Refusal::into_response)
+}
+
+/// Where the orders for a call go that somebody joins.
+fn of_call(app: &App, name: &str) -> Result<WeakSender<Order>, Refusal> {
+    if app.admission().is_draining() {
+        return Err(Refusal::from(&ApiError::draining()));
     }
+    app.realtime_calls().orders(name).ok_or_else(|| {
+        let why = "There is no such call, or it is over.";
+        let refusal = Refusal::request(StatusCode::NOT_FOUND, "call_not_found", why);
+        Refusal { param: Some("call_id".to_owned()), ..refusal }
+    })
 }
 
 /// The session that somebody gets, and what is in all its names.
@@ -107,7 +137,7 @@ fn accept(app: &App, asked: &Asked, headers: &HeaderMap) -> Result<(Session, Str
         return Err(Refusal::from(&ApiError::draining()));
     }
     if asked.call_id.is_some() {
-        let why = "Calls cannot be joined by a socket here: leave call_id out, and use the call's data channel.";
+        let why = "A call is joined by a socket: leave call_id out to make one.";
         return Err(Refusal::value("call_id", "unsupported_parameter", why));
     }
     let tag = tag();
@@ -229,6 +259,16 @@ mod tests {
         for path in ["/v1/realtime/client_secrets", "/v1/realtime/", "/v1/realtime/callsign", "/whip/r1", "/api/rooms"]
         {
             assert!(!is_opened_by_secrets(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn pages_have_business_with_calls_and_secrets_alone() {
+        for path in ["/v1/realtime/client_secrets", "/v1/realtime/calls", "/v1/realtime/calls/0a/hangup"] {
+            assert!(is_for_pages(path), "{path}");
+        }
+        for path in ["/v1/realtime", "/v1/realtime/callsign", "/v1/realtime/client_secrets/x", "/api/rooms"] {
+            assert!(!is_for_pages(path), "{path}");
         }
     }
 

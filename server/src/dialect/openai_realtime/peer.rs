@@ -2,7 +2,8 @@
 //!
 //! One task a call, from the answer to the end. The client comes into its room when it is connected, since what it says is
 //! heard from then on; its channel may open a moment later. It ends with the connection, with the conversation, or with the
-//! server; whoever is sent away is told why first. Never real time: the sound passes between the peer and a leg.
+//! server; whoever is sent away is told why first. Others may join by [`super::sideband`], and never keep it alive. Never
+//! real time: the sound passes between the peer and a leg.
 
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     carrier::Carrier,
-    reading::{End, read_texts},
+    reading::{End, Order, read_texts},
     session::{Refused, Session},
+    sideband::Joinable,
     talk::{self, Lines, ORDERS_MAX, Talk, begin, refuse, tell},
 };
 use crate::{app::App, webrtc::Entry};
@@ -30,16 +32,39 @@ pub(super) struct Asked {
     pub(super) tag: String,
     /// What of the wish has no effect.
     pub(super) idle: Vec<Refused>,
+    /// The longest text that its channel carries.
+    pub(super) text_bytes_max: usize,
 }
 
-/// Serves a caller that was answered until it goes.
-pub(super) async fn run(
+/// What a caller says: its texts, the orders that come of them, and where orders go, of others, too, who join.
+struct Wire {
+    texts: mpsc::Receiver<String>,
+    orders: mpsc::Sender<Order>,
+    ordered: mpsc::Receiver<Order>,
+    _joinable: Joinable,
+}
+
+/// Serves a caller that was answered until it goes. Others may join from when this returns, and wait for the caller.
+pub(super) fn run(
     app: App,
     room: RoomHandle,
     entry: Entry,
     texts: mpsc::Receiver<String>,
     lines: Lines,
-    Asked { session, tag, idle }: Asked,
+    asked: Asked,
+) -> impl Future<Output = ()> {
+    let (orders, ordered) = mpsc::channel(ORDERS_MAX);
+    let joinable = app.realtime_calls().open(entry.name.clone(), &orders);
+    serve(app, room, entry, Wire { texts, orders, ordered, _joinable: joinable }, lines, asked)
+}
+
+async fn serve(
+    app: App,
+    room: RoomHandle,
+    entry: Entry,
+    Wire { texts, orders, ordered, _joinable }: Wire,
+    lines: Lines,
+    Asked { session, tag, idle, text_bytes_max }: Asked,
 ) {
     let caller = entry.session.clone();
     let mut state = caller.peer.state();
@@ -52,14 +77,14 @@ pub(super) async fn run(
     }
     tracing::info!(room = %room.id(), "a caller of the realtime dialect came");
     let farewell = format!("event_{tag}bye");
-    let mut client = Carrier::channel(caller.clone());
+    let mut client = Carrier::channel(caller.clone(), text_bytes_max);
     let mut story = talk::open(&app, session, tag);
     idle.iter().for_each(|idle| story.refuse(None, idle));
     tell(&mut story, &mut client).await;
     let end = match begin(&app, &room, story.session.clone(), story.persona(), lines).await {
         Ok(entered) => {
             let talk = Talk::new(room.clone(), entered, story);
-            let (over, (orders, ordered)) = (CancellationToken::new(), mpsc::channel(ORDERS_MAX));
+            let over = CancellationToken::new();
             let reading = over.run_until_cancelled(read_texts(texts, orders));
             let writing = async {
                 let end = talk.hold(&app, &mut client, ordered).await;

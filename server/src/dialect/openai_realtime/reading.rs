@@ -4,20 +4,18 @@
 //! behind it, and behind the queue of orders, the client waits. Where sound comes over a track there are orders alone.
 //! Runs on the connection's task; decides nothing. Never real time.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::ws::close_code;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     command::{Command, Said},
     session::Refused,
+    sideband::Joined,
 };
 use crate::{
     dialect::wire::{Ended, Incoming, Reader},
@@ -85,22 +83,27 @@ pub(super) enum Heard {
 pub(super) enum Order {
     Said(Said),
     Wrong(Option<String>, Refused),
-    /// So much sound is an item, and this mark is behind it.
+    /// An update, and how much sound was sent before it.
+    Update(Said, Sent),
+    /// What was said is an item, and this mark is behind it.
     Commit {
         event_id: Option<String>,
         sent: Sent,
         mark: u64,
     },
-    Clear,
+    /// What was sent so far counts for nothing.
+    Clear(Sent),
+    /// Somebody else wants to read along.
+    Join(oneshot::Sender<Joined>),
 }
 
-/// How much sound a client sent.
+/// How much sound a client sent since it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
     /// In messages.
     Bytes(u64),
-    /// Over a track, where it never stops: as long as this.
-    Track(Duration),
+    /// Over a track, where it never stops: as long as the session is.
+    Track,
 }
 
 /// What the microphone is to hear.
@@ -179,12 +182,14 @@ pub(super) async fn read(
                     if sound.send(Sound::Mark).await.is_err() {
                         return End::Over;
                     }
-                    Some(Order::Commit { event_id, sent: Sent::Bytes(std::mem::take(&mut bytes)), mark })
+                    Some(Order::Commit { event_id, sent: Sent::Bytes(bytes), mark })
                 }
                 Heard::Said(Said { command: Command::Clear {}, .. }) => {
-                    bytes = 0;
                     forgotten.fetch_add(1, Ordering::Relaxed);
-                    Some(Order::Clear)
+                    Some(Order::Clear(Sent::Bytes(bytes)))
+                }
+                Heard::Said(said @ Said { command: Command::Update { .. }, .. }) => {
+                    Some(Order::Update(said, Sent::Bytes(bytes)))
                 }
                 Heard::Said(said) => Some(Order::Said(said)),
                 Heard::Wrong(event_id, refused) => Some(Order::Wrong(event_id, refused)),
@@ -211,7 +216,7 @@ pub(super) async fn read(
 
 /// Reads the texts of a client whose sound comes over a track, until there are no more or the session ends.
 pub(super) async fn read_texts(mut texts: mpsc::Receiver<String>, orders: mpsc::Sender<Order>) -> End {
-    let (mut garbage, mut mark, mut since) = (0, 0, Instant::now());
+    let (mut garbage, mut mark) = (0, 0);
     while let Some(text) = texts.recv().await {
         let order = match hear(Incoming::Text(text.into()), &mut garbage) {
             Heard::Said(Said { event_id, command: Command::Append { .. } }) => {
@@ -220,14 +225,10 @@ pub(super) async fn read_texts(mut texts: mpsc::Receiver<String>, orders: mpsc::
             }
             Heard::Said(Said { event_id, command: Command::Commit {} }) => {
                 mark += 1;
-                let now = Instant::now();
-                let sent = Sent::Track(now.duration_since(std::mem::replace(&mut since, now)));
-                Order::Commit { event_id, sent, mark }
+                Order::Commit { event_id, sent: Sent::Track, mark }
             }
-            Heard::Said(Said { command: Command::Clear {}, .. }) => {
-                since = Instant::now();
-                Order::Clear
-            }
+            Heard::Said(Said { command: Command::Clear {}, .. }) => Order::Clear(Sent::Track),
+            Heard::Said(said @ Said { command: Command::Update { .. }, .. }) => Order::Update(said, Sent::Track),
             Heard::Said(said) => Order::Said(said),
             Heard::Wrong(event_id, refused) => Order::Wrong(event_id, refused),
             Heard::Ended(end) => return end,
@@ -266,17 +267,24 @@ mod tests {
             r#"{"type": "input_audio_buffer.clear"}"#,
             r#"{"type": "input_audio_buffer.commit"}"#,
             r#"{"type": "response.create"}"#,
+            r#"{"type": "session.update", "session": {}}"#,
             "nonsense",
         ])
         .await;
         assert!(matches!(end, End::Gone));
-        let [Order::Wrong(Some(named), refused), Order::Clear, commit, Order::Said(said), Order::Wrong(None, _)] =
-            &orders[..]
+        let [
+            Order::Wrong(Some(named), refused),
+            Order::Clear(Sent::Track),
+            commit,
+            Order::Said(said),
+            Order::Update(_, Sent::Track),
+            Order::Wrong(None, _),
+        ] = &orders[..]
         else {
             panic!("{} orders of another kind", orders.len())
         };
         assert_eq!((named.as_str(), refused.code), ("e1", "unsupported_event"));
-        assert!(matches!(commit, Order::Commit { sent: Sent::Track(_), mark: 1, .. }));
+        assert!(matches!(commit, Order::Commit { sent: Sent::Track, mark: 1, .. }));
         assert!(matches!(said.command, Command::Respond { response: None }));
     }
 

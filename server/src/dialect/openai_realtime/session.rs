@@ -4,6 +4,7 @@
 //! with the field's name, and then nothing of the update counts; what only tunes something that works otherwise here is
 //! left out of the session, and the client is told so. Source: openai-python, `types/realtime`.
 
+mod choice;
 mod described;
 mod detection;
 mod fields;
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 
 pub(super) use self::fields::Refused;
 use self::{
+    choice::Choice,
     described::function,
     detection::{Detection, Manners},
     fields::Fields,
@@ -50,7 +52,7 @@ pub(super) struct Session {
     instructions: String,
     is_written: bool,
     functions: Vec<Tool>,
-    may_call: bool,
+    choice: Choice,
     tokens_max: Option<u32>,
     input: Format,
     output: Format,
@@ -73,7 +75,7 @@ impl Session {
             instructions: String::new(),
             is_written: false,
             functions: Vec::new(),
-            may_call: true,
+            choice: Choice::Auto,
             tokens_max: None,
             input: Format::Pcm,
             output: Format::Pcm,
@@ -143,11 +145,13 @@ impl Session {
                 return Err(fields.invalid("tools", why));
             }
         }
-        match fields.some("tool_choice") {
-            None => {}
-            Some(Value::String(choice)) if choice == "auto" => session.may_call = true,
-            Some(Value::String(choice)) if choice == "none" => session.may_call = false,
-            Some(_) => return Err(fields.unsupported("tool_choice", "is auto or none: no call can be forced here")),
+        if let Some(choice) = fields.some("tool_choice") {
+            session.choice = Choice::read(choice, &fields)?;
+        }
+        if let Choice::This(name) = &session.choice
+            && !session.functions.iter().any(|tool| tool.name == *name)
+        {
+            return Err(fields.invalid("tool_choice", "names no function of the session's tools"));
         }
         match fields.some("max_output_tokens") {
             None => {}
@@ -328,7 +332,7 @@ impl Session {
         json!({
             "type": "realtime", "object": "realtime.session", "id": self.id, "model": self.model,
             "output_modalities": self.modalities(), "instructions": self.instructions, "tools": tools,
-            "tool_choice": if self.may_call { "auto" } else { "none" },
+            "tool_choice": self.choice.to_json(),
             "max_output_tokens": self.max_output_tokens(), "tracing": null, "truncation": "auto", "prompt": null,
             "include": null,
             "audio": {
@@ -376,6 +380,12 @@ impl Session {
     /// Whether the client reads what is said to it.
     pub(super) fn is_transcribed(&self) -> bool {
         self.transcription.is_some()
+    }
+
+    /// Whether people are told apart by their voices: the transcription's model is asked for what it is known for.
+    pub(super) fn tells_voices(&self) -> bool {
+        let model = self.transcription.as_ref().and_then(|wanted| wanted.model.as_deref());
+        self.kind == Kind::Transcription && model == Some(DIARIZES)
     }
 
     /// The language that is listened for; `None` is any.
@@ -442,6 +452,9 @@ const SILENCE_MS: u32 = 500;
 
 /// The longest answer of the public service, in tokens.
 const TOKENS_MAX: u32 = 4_096;
+
+/// The model of a transcription that tells people apart.
+const DIARIZES: &str = "gpt-4o-transcribe-diarize";
 
 const NAME_CHARS_MAX: usize = 100;
 const INSTRUCTIONS_CHARS_MAX: usize = 50_000;

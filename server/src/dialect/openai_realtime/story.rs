@@ -125,6 +125,12 @@ impl Story {
         self.listening = Some(Listening::new(caller, self.manner()));
     }
 
+    /// The session as it is, for somebody who joins it; nobody else is told.
+    pub(super) fn described(&mut self) -> Value {
+        let event_id = self.out.name("event");
+        json!({"type": "session.created", "event_id": event_id, "session": self.session.to_json()})
+    }
+
     /// The next event for the client.
     pub(super) fn told(&mut self) -> Option<Value> {
         self.out.next()

@@ -25,6 +25,7 @@ use tokio::{
 use super::{
     carrier::Carrier,
     command::Said,
+    counting::Counting,
     reading::{End, Order, Sent},
     session::{Kind, Known, Session},
     story::{Story, Want},
@@ -147,6 +148,7 @@ async fn enter(
         key_ticks_hz: MOUTH_HZ,
         suppress_noise: session.suppresses_noise(),
         hears_itself: false,
+        diarize: session.tells_voices(),
     };
     let call = call::join(app, room, wish).await?;
     let caller = call.participant();
@@ -173,13 +175,16 @@ pub(super) struct Talk {
     encoder: Encoder,
     gate: Gate,
     story: Story,
+    began: Instant,
+    counting: Counting,
 }
 
 impl Talk {
     pub(super) fn new(room: RoomHandle, entered: Entered, mut story: Story) -> Self {
         let Entered { hearing, events, reins, caller, encoder } = entered;
         story.begin(caller);
-        Self { room, hearing, events, reins, encoder, gate: Gate::default(), story }
+        let (gate, began, counting) = (Gate::default(), Instant::now(), Counting::default());
+        Self { room, hearing, events, reins, encoder, gate, story, began, counting }
     }
 
     /// Until the client goes, the agent has done, or the server goes down.
@@ -217,7 +222,7 @@ impl Talk {
                     None => break End::Over,
                 },
                 order = orders.recv() => match order {
-                    Some(order) => self.obey(order),
+                    Some(order) => self.obey(order, client),
                     None => break End::Gone,
                 },
             }
@@ -290,21 +295,43 @@ impl Talk {
         self.story.heard(self.hearing.finalized(), Instant::now());
     }
 
-    fn obey(&mut self, order: Order) {
+    /// How much sound that is, in milliseconds.
+    fn sent_ms(&self, sent: Sent) -> u64 {
+        match sent {
+            Sent::Bytes(bytes) => self.story.session.input_ms(bytes),
+            Sent::Track => Instant::now().duration_since(self.began).as_millis() as u64,
+        }
+    }
+
+    fn obey(&mut self, order: Order, client: &Carrier) {
         match order {
             Order::Said(Said { event_id, command }) => self.story.obey(event_id.as_deref(), command),
             Order::Wrong(event_id, refused) => self.story.refuse(event_id.as_deref(), &refused),
-            Order::Commit { event_id, sent: Sent::Bytes(bytes), mark } => {
-                let sent_ms = self.story.session.input_ms(bytes);
-                self.story.commit(event_id.as_deref(), sent_ms, mark);
+            Order::Update(Said { event_id, command }, sent) => {
+                let was_manual = self.story.session.is_manual();
+                self.story.obey(event_id.as_deref(), command);
+                let sent_ms = self.sent_ms(sent);
+                self.counting.update(was_manual, self.story.session.is_manual(), sent_ms);
+            }
+            Order::Commit { event_id, sent, mark } => {
+                let sent_ms = self.sent_ms(sent);
+                self.story.commit(event_id.as_deref(), self.counting.commit(sent_ms), mark);
+                if sent == Sent::Track {
+                    self.hearing.finalize_soon(TRACK_BEHIND);
+                }
                 self.on_mark();
             }
-            Order::Commit { event_id, sent: Sent::Track(sent), mark } => {
-                self.story.commit(event_id.as_deref(), sent.as_millis() as u64, mark);
-                self.hearing.finalize_soon(TRACK_BEHIND);
-                self.on_mark();
+            Order::Clear(sent) => {
+                let sent_ms = self.sent_ms(sent);
+                self.counting.begin(sent_ms);
+                self.story.clear();
             }
-            Order::Clear => self.story.clear(),
+            Order::Join(reply) => {
+                if let Some(events) = client.read_along() {
+                    // Whoever asked may be gone again.
+                    let _ = reply.send((self.story.described(), events));
+                }
+            }
         }
     }
 }

@@ -171,6 +171,7 @@ async fn enter(app: &App, room: &RoomHandle, setup: &Setup, persona: &Persona) -
         consent: None,
         is_transcribed: true,
         timeline: Timeline::Rooms,
+        known_voices: Vec::new(),
     };
     // The caller is there first: the agent greets whoever it finds.
     let caller = room.join(newcomer).await.map_err(agent::not_let_in)?;
@@ -312,6 +313,7 @@ impl Talk {
                 self.reins.tell(Input::Key(key)).await;
             }
             Said::Interrupt(heard) => self.reins.interrupted(heard).await,
+            Said::Played(text) => self.reins.played(text).await,
             Said::Error(why) => {
                 tracing::debug!(room = %self.room.id(), why, "the host of a conversation complains");
             }
@@ -349,7 +351,7 @@ impl Talk {
         // Without an interruption all that was said before was heard.
         self.reins.heard_all().await;
         if !is_empty || self.is_speaking {
-            self.ears(Event::Final { utterance, words, span, cut: Cut::Pause, language }).await;
+            self.ears(Event::Final { utterance, words, span, cut: Cut::Pause, language, voices: Vec::new() }).await;
         }
         if std::mem::take(&mut self.is_speaking) {
             self.ears(Event::SpeechEnded { utterance, at: now }).await;

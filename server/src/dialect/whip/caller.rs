@@ -80,6 +80,7 @@ pub(super) async fn begin(
         key_ticks_hz: KEY_TICKS_HZ,
         suppress_noise: wishes.suppress_noise.unwrap_or(false),
         hears_itself: false,
+        diarize: wishes.diarize.unwrap_or(false),
     };
     let events = has_channel.then(|| room.follow(Some(room.read(bot::room::Room::last_seq))));
     tokio::spawn(carry(app.clone(), room, entry, said, wish, events));

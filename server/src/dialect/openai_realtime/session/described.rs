@@ -22,7 +22,7 @@ impl Session {
         told: &[&str],
         known: &[Known<'_>],
     ) -> (Persona, Vec<Tool>) {
-        let functions = if self.may_call { self.functions.clone() } else { Vec::new() };
+        let functions = if self.choice.may_call() { self.functions.clone() } else { Vec::new() };
         let spoken = self.language().and_then(|tag| persona::language_of(tag).ok());
         let languages = spoken.map_or_else(|| vec![Language::ENGLISH_US, Language::GERMAN], |language| vec![language]);
         let model = known.iter().find(|(name, its)| self.model == *name || self.model == *its);
@@ -61,6 +61,7 @@ impl Session {
             turn: self.detection.manners(),
             models: persona::Models {
                 primary: model.map(|(name, _)| (*name).to_owned()),
+                must_call: self.choice.must_call(),
                 ..persona::Models::default()
             },
             ..Persona::built_in()

@@ -1,6 +1,6 @@
 //! Sessions as clients set them: what stays, what is refused, and what becomes of the rest.
 
-use bot::persona::TurnSettings;
+use bot::{llm::MustCall, persona::TurnSettings};
 use media::codec::raw::Encoding;
 use tts::voice::Language;
 
@@ -49,6 +49,31 @@ fn whoever_is_sent_what_was_told_changes_nothing() {
 }
 
 #[test]
+fn a_choice_says_what_the_model_has_to_call_also_in_one_answer_alone() {
+    let tools = json!([{"type": "function", "name": "stock", "parameters": {"type": "object"}}]);
+    let this = json!({"type": "function", "name": "stock"});
+    let (plain, _) = updated(json!({"tools": tools}));
+    for (choice, must_call, offered) in [
+        (json!("auto"), MustCall::Nothing, 1),
+        (json!("none"), MustCall::Nothing, 0),
+        (json!("required"), MustCall::Any, 1),
+        (this.clone(), MustCall::This("stock".to_owned()), 1),
+    ] {
+        let (always, _) = plain.update(&json!({"tool_choice": choice}), true).unwrap();
+        let (once, _) = plain.for_response(&json!({"tool_choice": choice})).unwrap();
+        for session in [always, once] {
+            assert_eq!(session.to_json()["tool_choice"], choice);
+            let (persona, functions) = session.persona(&[], &[]);
+            assert_eq!((persona.models.must_call, functions.len()), (must_call.clone(), offered), "{choice}");
+        }
+    }
+    assert_eq!(plain.to_json()["tool_choice"], "auto", "one answer changes no session");
+    let (forced, _) = plain.update(&json!({"tool_choice": this}), true).unwrap();
+    let refused = forced.update(&json!({"tools": []}), true).err().expect("the function that is named is gone");
+    assert_eq!(refused.param, "session.tool_choice");
+}
+
+#[test]
 fn a_detection_becomes_manners() {
     let of = |detection: Value| {
         updated(json!({"audio": {"input": {"turn_detection": detection}}})).0.persona(&[], &[]).0.turn
@@ -62,13 +87,39 @@ fn a_detection_becomes_manners() {
 }
 
 #[test]
+fn noise_is_taken_out_where_a_session_says_which_until_it_says_null() {
+    let of = |session: &Session, wanted: Value| {
+        session.update(&json!({"audio": {"input": {"noise_reduction": wanted}}}), false).map(|(session, _)| session)
+    };
+    assert!(!session().suppresses_noise());
+    for kind in ["near_field", "far_field"] {
+        let noisy = of(&session(), json!({"type": kind})).unwrap();
+        assert!(noisy.suppresses_noise(), "{kind}");
+        assert_eq!(noisy.to_json()["audio"]["input"]["noise_reduction"], json!({"type": kind}));
+        let (same, _) = noisy.update(&json!({"audio": {"input": {"transcription": null}}}), false).unwrap();
+        assert!(same.suppresses_noise(), "what is left out stays");
+        let plain = of(&noisy, Value::Null).unwrap();
+        assert!(!plain.suppresses_noise());
+        assert_eq!(plain.to_json()["audio"]["input"]["noise_reduction"], Value::Null);
+    }
+    for wanted in [json!({"type": "fan"}), json!({}), json!("near_field"), json!(7)] {
+        let refused = of(&session(), wanted.clone()).err().unwrap_or_else(|| panic!("{wanted} is fine"));
+        assert_eq!(refused.param, "session.audio.input.noise_reduction", "{wanted}");
+    }
+}
+
+#[test]
 fn what_cannot_be_done_names_its_field_and_what_has_no_effect_does_too() {
     for (param, update) in [
         ("session", json!(7)),
         ("session.type", json!({"type": "song"})),
         ("session.modalities", json!({"modalities": ["audio"]})),
         ("session.output_modalities", json!({"output_modalities": ["text", "audio"]})),
-        ("session.tool_choice", json!({"tool_choice": "required"})),
+        ("session.tool_choice", json!({"tool_choice": "always"})),
+        ("session.tool_choice", json!({"tool_choice": 7})),
+        ("session.tool_choice", json!({"tool_choice": {"type": "function"}})),
+        ("session.tool_choice", json!({"tool_choice": {"type": "mcp", "server_label": "x"}})),
+        ("session.tool_choice", json!({"tool_choice": {"type": "function", "name": "stock"}})),
         ("session.max_output_tokens", json!({"max_output_tokens": 0})),
         ("session.prompt", json!({"prompt": {"id": "pmpt_1"}})),
         ("session.tools[0].type", json!({"tools": [{"type": "mcp", "server_label": "x"}]})),
@@ -108,6 +159,18 @@ fn what_cannot_be_done_names_its_field_and_what_has_no_effect_does_too() {
 }
 
 #[test]
+fn voices_are_told_apart_where_words_are_written_down_and_the_model_is_asked_for_it() {
+    let told = |kind: &str, model: Value| {
+        let wanted = json!({"type": kind, "audio": {"input": {"transcription": {"model": model}}}});
+        session().update(&wanted, false).unwrap().0.tells_voices()
+    };
+    assert!(told("transcription", json!("gpt-4o-transcribe-diarize")));
+    assert!(!told("transcription", json!("gpt-4o-transcribe")));
+    assert!(!told("realtime", json!("gpt-4o-transcribe-diarize")), "an agent talks with one caller");
+    assert!(!session().tells_voices());
+}
+
+#[test]
 fn what_sound_depends_on_stays_once_it_may_flow() {
     for update in [
         json!({"type": "transcription"}),
@@ -133,7 +196,7 @@ fn what_sound_depends_on_stays_once_it_may_flow() {
     for (param, wanted) in [
         ("response.conversation", json!({"conversation": "none"})),
         ("response.input", json!({"input": []})),
-        ("response.tool_choice", json!({"tool_choice": "required"})),
+        ("response.tool_choice", json!({"tool_choice": {"type": "function", "name": "stock"}})),
     ] {
         assert_eq!(session().for_response(&wanted).err().map(|refused| refused.param).as_deref(), Some(param));
     }

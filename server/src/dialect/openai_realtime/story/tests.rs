@@ -119,6 +119,33 @@ fn an_answer_to_somebody_who_spoke_ends_when_its_last_sound_was_sent() {
 }
 
 #[test]
+fn a_silence_that_lasts_is_told_with_its_span_and_is_an_item_without_words() {
+    let detection = json!({"type": "server_vad", "idle_timeout_ms": 6_000});
+    let mut world = World::begun(json!({"audio": {"input": {"turn_detection": detection}}}));
+    let event =
+        RoomEvent::SpeechEnded { participant: ParticipantId(9), utterance: 0, end: MediaTime::from_millis(9_500) };
+    world.story.hear(&Published { v: 1, seq: 1, at: MediaTime::from_millis(9_500), event });
+    let told = world.notices(Notice::Idle { before: 0 });
+    assert_eq!(
+        types(&told),
+        [
+            "input_audio_buffer.timeout_triggered",
+            "input_audio_buffer.committed",
+            "conversation.item.added",
+            "conversation.item.done",
+        ]
+    );
+    assert_eq!((&told[0]["audio_start_ms"], &told[0]["audio_end_ms"]), (&json!(3_500), &json!(9_500)));
+    for event in &told[..2] {
+        assert_eq!(event["item_id"], told[2]["item"]["id"]);
+    }
+    assert_eq!(told[3]["item"]["content"][0]["transcript"], Value::Null);
+    // A silence that began before the room did is as long as the room.
+    let mut world = World::begun(json!({"audio": {"input": {"turn_detection": detection}}}));
+    assert_eq!(world.notices(Notice::Idle { before: 0 })[0]["audio_start_ms"], 0);
+}
+
+#[test]
 fn a_new_turn_ends_the_last_one_at_once() {
     let mut world = World::begun(json!({}));
     world.notices(ended(1));
@@ -249,7 +276,8 @@ fn what_was_committed_is_answered_once_its_words_are_there() {
     let span = Span::default();
     let words = vec![Word { text: "Hello".to_owned(), span, confidence: 0.9 }];
     let (text, speaker) = ("Hello".to_owned(), "".into());
-    let segment = Segment { participant: CALLER, speaker, utterance: 0, text, words, span, language: None };
+    let segment =
+        Segment { participant: CALLER, speaker, utterance: 0, text, words, span, language: None, voices: Vec::new() };
     let event = RoomEvent::TranscriptFinal { segment: segment.into() };
     world.story.hear(&Published { v: 1, seq: 1, at: MediaTime::ZERO, event });
     assert_eq!(world.told().last().unwrap()["transcript"], "Hello");

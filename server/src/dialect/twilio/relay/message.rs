@@ -27,6 +27,8 @@ pub(super) enum Said {
     Dtmf(Key),
     /// The caller interrupted, and had heard this of the answer.
     Interrupt(String),
+    /// The caller has heard this next of the answer, which hosts tell where the document asks for `tokens-played`.
+    Played(String),
     /// The host could not do something; in its words.
     Error(String),
     /// Something that means nothing here.
@@ -95,6 +97,7 @@ impl Said {
                 key.map(Self::Dtmf).ok_or(BadMessage::Field("digit"))
             }
             "interrupt" => Ok(Self::Interrupt(cut(word("utteranceUntilInterrupt"), HEARD_CHARS_MAX))),
+            "info" if word("name") == "tokensPlayed" => Ok(Self::Played(cut(word("value"), HEARD_CHARS_MAX))),
             "error" => Ok(Self::Error(cut(word("description"), NAME_CHARS_MAX))),
             _ => Ok(Self::Other),
         }
@@ -244,6 +247,7 @@ mod tests {
             ("+15005550006", "+15005550001", Some("office"))
         );
         assert_eq!(Said::read(&message::error("no")), Ok(Said::Error("no".to_owned())));
+        assert_eq!(Said::read(&message::played("Hi.")), Ok(Said::Played("Hi.".to_owned())));
     }
 
     #[test]
@@ -263,6 +267,9 @@ mod tests {
             (r#"{"type":"interrupt","utteranceUntilInterrupt":"I wa"}"#, Ok(Said::Interrupt("I wa".to_owned()))),
             (r#"{"type":"interrupt"}"#, Ok(Said::Interrupt(String::new()))),
             (r#"{"type":"info","name":"roundTripDelayMs","value":"80"}"#, Ok(Said::Other)),
+            (r#"{"type":"info","name":"tokensPlayed","value":"I was"}"#, Ok(Said::Played("I was".to_owned()))),
+            (r#"{"type":"info","name":"tokensPlayed","value":7}"#, Ok(Said::Played(String::new()))),
+            (r#"{"type":"info"}"#, Ok(Said::Other)),
             ("{}", Err(BadMessage::NoType)),
             ("[]", Err(BadMessage::NoType)),
             ("hello", Err(BadMessage::NoType)),
@@ -288,7 +295,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_a_reader_panic(text in any::<String>(), kind in "setup|prompt|dtmf|interrupt|error") {
+        fn no_text_makes_a_reader_panic(text in any::<String>(), kind in "setup|prompt|dtmf|interrupt|info|error") {
             let _ = Said::read(&text);
             for name in ["voicePrompt", "digit", "utteranceUntilInterrupt", "customParameters"] {
                 let _ = Said::read(&json!({"type": kind, name: text}).to_string());
