@@ -22,6 +22,7 @@ mod notice;
 mod parting;
 mod plain;
 mod prompt;
+mod recap;
 pub(crate) mod reply;
 mod speech;
 mod template;
@@ -163,7 +164,7 @@ pub enum Input {
         sentence: u64,
     },
     /// A tool of the agent's own was admitted; the agent does it once what it said before was heard. Transfer, hang
-    /// up, press keys and hand over come so; notes and reminders are done by whoever admits them.
+    /// up, press keys and hand over come so; notes, reminders and what is remembered are done by whoever admits them.
     Granted {
         /// The model's name for the call.
         call: String,
@@ -326,6 +327,7 @@ impl fmt::Debug for Input {
                 asr::event::Event::Final { .. } => "Final",
                 asr::event::Event::SpeechEnded { .. } => "SpeechEnded",
                 asr::event::Event::TurnEnded { .. } => "TurnEnded",
+                asr::event::Event::Relabelled { .. } => "Relabelled",
                 asr::event::Event::Lost { .. } => "Lost",
             }),
             Self::EndOfTurn { probability } => write!(f, "EndOfTurn({probability:.2})"),

@@ -8,6 +8,7 @@
 mod file;
 mod intents;
 mod language;
+mod memory;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,8 +18,9 @@ pub use self::{
     file::{BadPersona, FILE_BYTES_MAX},
     intents::{Choice, Confirm, Intent, Slot, SlotKind, Understanding},
     language::{PerLanguage, language_of},
+    memory::{Consent, Memory},
 };
-use crate::tools::Approval;
+use crate::{llm::MustCall, tools::Approval};
 
 /// Who the agent is.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +67,8 @@ pub struct Persona {
     pub understanding: Understanding,
     /// What somebody says who speaks to it, where several people are in a room; nothing where it answers everybody.
     pub wake: Vec<String>,
+    /// How callers are remembered from call to call; not at all where there is none.
+    pub memory: Option<Memory>,
 }
 
 /// Something known by heart.
@@ -160,6 +164,8 @@ pub struct Models {
     pub special: Option<String>,
     /// How freely it chooses words, in thousandths: 0 is strict, 1,000 is free.
     pub temperature_milli: Option<u32>,
+    /// Whether an answer to somebody has to begin with a call. No file says so; whoever brings tools along may.
+    pub must_call: MustCall,
 }
 
 impl Persona {

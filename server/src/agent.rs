@@ -8,6 +8,7 @@
 
 mod ears;
 mod line;
+mod memory;
 mod models;
 mod mouth;
 mod notice;
@@ -52,11 +53,12 @@ pub(crate) use self::{
     played::STEP_SAMPLES,
 };
 use self::{
+    memory::Remembered,
     models::Brains,
     mouth::NoMouth,
     outlet::{Outlet, Script},
     personas::Personas,
-    task::Talk,
+    task::{Known, Talk},
     tools::Toolbox,
 };
 use crate::{
@@ -293,6 +295,7 @@ async fn sit(room: &RoomHandle, persona: &Persona) -> Result<Seat, ApiError> {
         consent: Some(true),
         is_transcribed: false,
         timeline: Timeline::Rooms,
+        known_voices: Vec::new(),
     };
     room.join(newcomer).await.map_err(not_let_in)
 }
@@ -334,7 +337,10 @@ impl Seated {
         tracing::info!(room = %room.id(), persona = %self.persona.name, "an agent talks");
         // From now on, so that not a word is missed.
         let events = room.follow(Some(room.read(Room::last_seq)));
-        tokio::spawn(Talk::new(self, line, with, (values, past)).run(events));
+        tokio::spawn(async move {
+            let remembered = Remembered::of(&self.app, &self.persona, &values).await;
+            Talk::new(self, line, with, Known { values, past, remembered }).run(events).await;
+        });
         reins
     }
 }

@@ -34,14 +34,19 @@ use crate::{
     clock::Clock,
     config::Config,
     console,
-    dialect::{self, openai_realtime::Secrets},
+    dialect::{
+        self,
+        openai_realtime::{Calls, Secrets},
+    },
     engine::{self, NoEars, Size},
     error::ApiError,
     linger,
     phone::SharedPhones,
     recording::Recordings,
+    reminders::Bell,
     say::Says,
     sound::{RoomSound, Sounds},
+    store::Store,
     telemetry::Metrics,
     voices,
     webhook::Webhooks,
@@ -62,6 +67,8 @@ struct Inner {
     keys: KeyRing,
     sounds: Arc<Sounds>,
     recordings: OnceLock<Recordings>,
+    store: OnceLock<Store>,
+    bell: Bell,
     phones: OnceLock<SharedPhones>,
     voices: OnceLock<Voices>,
     webhooks: Webhooks,
@@ -69,6 +76,7 @@ struct Inner {
     agents: Agents,
     says: Says,
     secrets: Secrets,
+    realtime_calls: Calls,
     clock: Clock,
     shutdown: CancellationToken,
     http: reqwest::Client,
@@ -107,6 +115,8 @@ impl App {
             keys,
             sounds,
             recordings: OnceLock::new(),
+            store: OnceLock::new(),
+            bell: Bell::default(),
             phones: OnceLock::new(),
             voices,
             webhooks,
@@ -114,6 +124,7 @@ impl App {
             agents,
             says: Says::default(),
             secrets: Secrets::default(),
+            realtime_calls: Calls::default(),
             clock: Clock,
             shutdown,
             http,
@@ -216,6 +227,25 @@ impl App {
         self.inner.recordings.get().ok_or_else(|| ApiError::full("this server keeps no recordings"))
     }
 
+    /// Gives it a store; once is enough, and only the first stays.
+    pub fn remember_in(&self, store: Store) {
+        let _ = self.inner.store.set(store);
+    }
+
+    /// What outlives a call.
+    ///
+    /// # Errors
+    /// 503 when this server keeps nothing.
+    pub fn store(&self) -> Result<&Store, ApiError> {
+        let missing = || ApiError::full("this server remembers nothing").hint("the log says why its store is not open");
+        self.inner.store.get().ok_or_else(missing)
+    }
+
+    /// Wakes whoever tells reminders.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.inner.bell
+    }
+
     /// Gives it a telephone; once is enough, and only the first stays.
     pub(crate) fn connect(&self, phones: SharedPhones) {
         let _ = self.inner.phones.set(phones);
@@ -254,6 +284,11 @@ impl App {
     /// What is said because somebody asked for it.
     pub(crate) fn says(&self) -> &Says {
         &self.inner.says
+    }
+
+    /// The calls of OpenAI's realtime dialect that others may join.
+    pub(crate) fn realtime_calls(&self) -> &Calls {
+        &self.inner.realtime_calls
     }
 
     /// The short-lived keys of OpenAI's realtime sockets.
@@ -343,7 +378,11 @@ pub fn router(app: App) -> Router {
         .merge(api::agent::routes())
         .merge(api::levels::routes())
         .merge(api::recordings::routes())
+        .merge(api::speakers::routes())
+        .merge(api::room_speakers::routes())
         .merge(api::calls::routes())
+        .merge(api::callers::routes())
+        .merge(api::reminders::routes())
         .merge(dialect::routes())
         .layer(middleware::from_fn_with_state(app.clone(), auth::require));
     let body_bytes_max = usize::try_from(app.config().limits.upload_bytes_max).unwrap_or(usize::MAX);
@@ -357,6 +396,7 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), admit))
         .layer(middleware::from_fn_with_state(app.clone(), auth::same_origin))
         .layer(middleware::from_fn(respell))
+        .layer(middleware::from_fn_with_state(app.clone(), auth::pages::let_in))
         .layer(middleware::from_fn(linger::linger))
         .with_state(app)
 }

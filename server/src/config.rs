@@ -9,6 +9,7 @@ mod dialling;
 mod llm;
 mod numbers;
 mod recording;
+mod reminders;
 mod sip;
 mod trunks;
 mod tts;
@@ -22,6 +23,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use asr::cleaner::Suppression;
 pub use bot::tools::config::Tools;
 use serde::Deserialize;
 
@@ -31,6 +33,7 @@ pub use self::{
     llm::Llm,
     numbers::Numbers,
     recording::Recording,
+    reminders::Reminders,
     sip::{Digest, Rtp, Sip, Srtp, User},
     trunks::{Certificate, Codec, Transport, Trunk},
     tts::{Mouth, Part, Tts},
@@ -75,6 +78,8 @@ pub struct Config {
     pub llm: Vec<Llm>,
     /// What agents may call.
     pub tools: Tools,
+    /// Who is told of reminders.
+    pub reminders: Reminders,
     /// Who may use the server.
     pub auth: Auth,
     /// What the server keeps.
@@ -100,6 +105,9 @@ pub struct Http {
     pub port: u16,
     /// Whether URLs that clients name (callbacks, files to fetch) may lie in this machine or its networks.
     pub call_private: bool,
+    /// Origins of pages (`https://app.example.org`) that may call the realtime dialect from a browser, besides those of this
+    /// machine.
+    pub pages: Vec<String>,
 }
 
 /// `[engine]`
@@ -111,7 +119,7 @@ pub struct RealTime {
 }
 
 /// `[asr]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Asr {
     /// Which engine.
@@ -122,6 +130,26 @@ pub struct Asr {
     pub workers: Option<usize>,
     /// Threads of one decoder; workers × threads stay within the cores.
     pub threads: Option<usize>,
+    /// Whether quiet talkers are made louder for engines that lose words of them.
+    pub gain: bool,
+    /// When noise is taken out before an engine listens.
+    pub noise_suppression: Suppression,
+    /// Whether voices are told apart while they speak, for whoever asks, where the models for it are there.
+    pub diarization: bool,
+}
+
+impl Default for Asr {
+    fn default() -> Self {
+        Self {
+            engine: Engine::default(),
+            model: None,
+            workers: None,
+            threads: None,
+            gain: true,
+            noise_suppression: Suppression::default(),
+            diarization: true,
+        }
+    }
 }
 
 /// Which engine recognizes.
@@ -211,7 +239,7 @@ pub enum LogFormat {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { host: LOOPBACK, port: 8_080, call_private: false }
+        Self { host: LOOPBACK, port: 8_080, call_private: false, pages: Vec::new() }
     }
 }
 
@@ -301,8 +329,16 @@ impl Config {
         if let Some((key, why)) = self.recording.fault() {
             return Err(Error::Value { key: key.to_owned(), why: why.to_owned() });
         }
-        let sections =
-            [self.webrtc.fault(), self.sip.fault(), self.rtp.fault(), self.twilio.fault(), self.agent.fault()];
+        let page = self.http.pages.iter().find_map(|page| crate::auth::pages::fault(page));
+        let sections = [
+            page.map(|why| ("http.pages", why)),
+            self.webrtc.fault(),
+            self.sip.fault(),
+            self.rtp.fault(),
+            self.twilio.fault(),
+            self.agent.fault(),
+            self.reminders.fault(),
+        ];
         if let Some((key, why)) = sections.into_iter().flatten().next() {
             return Err(Error::Value { key: key.to_owned(), why });
         }

@@ -85,6 +85,14 @@ impl ApiError {
     }
 }
 
+impl From<crate::store::Failed> for ApiError {
+    fn from(failed: crate::store::Failed) -> Self {
+        tracing::error!(%failed, "the store");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store", "what is kept cannot be read or written now")
+            .hint("the server's log says why")
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = json!({"error": {"code": self.code, "message": self.message, "hint": self.hint}});

@@ -49,6 +49,7 @@ use crate::{
     error::ApiError,
     live::LiveError,
     models::{self, Store, Unusable},
+    store,
 };
 
 /// A script with what it names, ready to be performed.
@@ -112,6 +113,9 @@ pub enum Error {
     /// The machine lacks something; see the text.
     #[error(transparent)]
     App(#[from] app::Broken),
+    /// Nothing can be kept meanwhile; see the text.
+    #[error(transparent)]
+    Store(#[from] store::Broken),
     /// Nobody could talk; see the text.
     #[error(transparent)]
     Call(#[from] ApiError),
@@ -233,6 +237,8 @@ impl Stage {
         // Nobody comes in by HTTP: there are no keys.
         let keys = KeyRing::none(kept.path());
         let app = spawn_blocking(move || App::new(config, Ok(ears), keys)).await??;
+        // What an agent keeps goes with the folder.
+        app.remember_in(store::Store::open(kept.path()).await?);
         let played = play(&app, conversation, persona.as_ref(), (model.as_ref(), prompter.as_ref())).await;
         app.shutdown().cancel();
         app.agents().close().await;

@@ -23,6 +23,7 @@ use server::{
     listen,
     recording::Recordings,
     shutdown,
+    store::Store,
 };
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -88,6 +89,7 @@ impl Decoder for Meter {
         Ok(Hypothesis {
             words: words.collect(),
             language: Some(hints.language.clone().unwrap_or_else(|| "en".to_owned())),
+            language_probability: None,
             mean_logprob: -0.1,
             no_speech: None,
         })
@@ -182,6 +184,7 @@ impl Local {
         let data = TempDir::new().expect("a temporary folder");
         let keys = KeyRing::load(data.path(), &config.auth.keys).expect("the keys of the test are keys");
         let app = App::new(config, ears, keys).expect("an HTTP client can be made");
+        app.remember_in(Store::open(data.path()).await.expect("a store in a new folder"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let (router, serving) = (app::router(app.clone()), app.clone());

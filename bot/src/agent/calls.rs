@@ -96,7 +96,9 @@ impl Agent {
             Action::HangUp { .. } => Then::HangUp(super::HangUpWhy::Goodbye),
             Action::HandOver { persona } => Then::HandOver { persona },
             // Whoever admits them does them; nothing is left to do.
-            Action::TakeNote { .. } | Action::Remind { .. } => return self.on_tool_done(id, reply, now),
+            Action::TakeNote { .. } | Action::Remind { .. } | Action::Remember { .. } => {
+                return self.on_tool_done(id, reply, now);
+            }
         };
         if let Some(exchange) = &mut self.exchange {
             // The last wish counts: nobody can be passed on and hung up on.

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     agent::Facts,
     brain,
-    llm::{Call, Delta, Done, Message, Request, Role, Stop, Usage},
+    llm::{Call, Delta, Done, Message, MustCall, Request, Role, Stop, ToolSpec, Usage},
     persona::Persona,
     tools::BuiltIn,
 };
@@ -87,7 +87,8 @@ impl Local {
             Some(Message::User(text)) if text == BEGINNING => words::hello(language).into(),
             Some(Message::User(text)) => {
                 let language = language::heard(text, None, language, &self.persona);
-                self.reply(text, request, language, now)
+                let answer = self.reply(text, request, language, now);
+                forced(answer, request)
             }
             Some(Message::ToolResult { name, content, is_error, .. }) => {
                 self.result(request, (name.as_str(), content.as_str(), *is_error), language, now)
@@ -178,6 +179,11 @@ impl Local {
                 Answer { text: String::new(), call }
             }
             Some(Intent::Remind) => self.note(text, request, language),
+            Some(Intent::Remember(agreed)) if may(BuiltIn::Remember) => {
+                let call = Some(own(BuiltIn::Remember, json!({"agreed": agreed})));
+                Answer { text: String::new(), call }
+            }
+            Some(Intent::Remember(_)) => words::no_memory(language).into(),
             Some(Intent::Repeat) => {
                 last_said(request).unwrap_or_else(|| words::nothing_said(language).to_owned()).into()
             }
@@ -244,6 +250,24 @@ impl Local {
     fn skills(&self, request: &Request, language: Language) -> Vec<&'static str> {
         let may = |tool: BuiltIn| request.tools.iter().any(|spec| spec.name == tool.name());
         words::skills(may(BuiltIn::Transfer), may(BuiltIn::Remind), language)
+    }
+}
+
+/// The answer as a call that has to be made: where the rules make another or none, one that takes no arguments. Nobody here
+/// can think arguments up, so a tool that needs some is not called, and what the rules say stands.
+fn forced(answer: Answer, request: &Request) -> Answer {
+    let takes_none = |spec: &&ToolSpec| spec.parameters["required"].as_array().is_none_or(Vec::is_empty);
+    let wanted = match request.must_call() {
+        MustCall::Nothing => None,
+        // Which of several is meant would be a guess.
+        MustCall::Any if answer.call.is_some() || request.tools.len() != 1 => None,
+        MustCall::Any => request.tools.first().filter(takes_none),
+        MustCall::This(name) if answer.call.as_ref().is_some_and(|(called, _)| called == name) => None,
+        MustCall::This(name) => request.tools.iter().find(|spec| spec.name == *name).filter(takes_none),
+    };
+    match wanted {
+        Some(spec) => Answer { text: String::new(), call: Some((spec.name.clone(), json!({}))) },
+        None => answer,
     }
 }
 

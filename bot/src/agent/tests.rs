@@ -150,7 +150,7 @@ impl World {
 
     fn settles(&mut self, text: &str) {
         let (utterance, span, language) = (UtteranceId(self.utterance), Span::default(), None);
-        self.ears(Event::Final { utterance, words: words(text), span, cut: Cut::Pause, language });
+        self.ears(Event::Final { utterance, words: words(text), span, cut: Cut::Pause, language, voices: Vec::new() });
     }
 
     fn stops(&mut self) {

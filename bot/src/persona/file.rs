@@ -10,11 +10,15 @@ use toml::Spanned;
 use tts::voice::{Language, choose};
 
 use super::{
-    Fact, Intent, Limits, Models, PerLanguage, Persona, ToolRule, TurnSettings,
+    Consent, Fact, Intent, Limits, Models, PerLanguage, Persona, ToolRule, TurnSettings,
     intents::{INTENTS_MAX, IntentOfFile, UnderstandingOfFile},
     language_of,
+    memory::MemoryOfFile,
 };
-use crate::tools::{Approval, BuiltIn, config::TIMEOUT_MS_MAX};
+use crate::{
+    llm::MustCall,
+    tools::{Approval, BuiltIn, config::TIMEOUT_MS_MAX},
+};
 
 /// Why a persona is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +87,7 @@ struct File {
     intent: Vec<Spanned<IntentOfFile>>,
     understand: UnderstandingOfFile,
     wake: Option<Spanned<Vec<String>>>,
+    memory: Option<MemoryOfFile>,
 }
 
 impl Default for File {
@@ -109,6 +114,7 @@ impl Default for File {
             intent: Vec::new(),
             understand: UnderstandingOfFile::default(),
             wake: None,
+            memory: None,
         }
     }
 }
@@ -188,6 +194,7 @@ impl File {
             intents,
             understanding: self.understand.into(),
             wake,
+            memory: self.memory.map(Into::into),
         };
         // A door without its tool, and a rule without its tool, are mistakes that nobody would hear of on a call.
         let needs = |tool: BuiltIn| !persona.may_use(tool.name());
@@ -196,6 +203,10 @@ impl File {
         }
         if !persona.hand_over.is_empty() && needs(BuiltIn::HandOver) {
             return Err((hand_over_at, "hand_over: tools has to name \"hand_over\"".to_owned()));
+        }
+        let asks = persona.memory.is_some_and(|memory| memory.consent == Consent::Asked);
+        if asks && needs(BuiltIn::Remember) {
+            return Err((tools_at, "memory: tools has to name \"remember\", or consent is \"given\"".to_owned()));
         }
         for (intent, at) in persona.intents.iter().zip(intents_at) {
             if let Some(tool) = intent.tool.as_ref().filter(|tool| !persona.may_use(tool)) {
@@ -429,6 +440,7 @@ impl From<ModelsOfFile> for Models {
             fast: file.fast,
             special: file.special,
             temperature_milli: file.temperature.map(|free| free.0),
+            must_call: MustCall::Nothing,
         }
     }
 }
@@ -447,4 +459,4 @@ const WAKE_LETTERS_MIN: usize = 4;
 const MILLIS_MAX: u64 = 60_000;
 
 /// What a persona may use that names no tools: what does no harm.
-const TOOLS: [BuiltIn; 3] = [BuiltIn::HangUp, BuiltIn::TakeNote, BuiltIn::Remind];
+const TOOLS: [BuiltIn; 4] = [BuiltIn::HangUp, BuiltIn::TakeNote, BuiltIn::Remind, BuiltIn::Remember];

@@ -102,6 +102,10 @@ fn what_is_wrong_is_said_with_its_line() {
         ("\n[tool.book]\ncalls_max = 1", "p.toml:2: tool.book: tools does not name it"),
         ("tools = [\"book\"]\n[tool.book]\napproval = \"maybe\"", "p.toml:3: unknown variant `maybe`"),
         ("[[facts]]\nabout = [\"x\"]", "p.toml:1: missing field `answer`"),
+        ("tools = [\"take_note\"]\n[memory]", "p.toml:1: memory: tools has to name \"remember\""),
+        ("[memory]\ndays = 0", "p.toml:2: from 1 to 3650 days"),
+        ("[memory]\ncalls = 21", "p.toml:2: from 1 to 20 calls"),
+        ("[memory]\nconsent = \"maybe\"", "p.toml:2: unknown variant `maybe`"),
         ("title = \"A", "p.toml:1: "),
     ] {
         let wrong = wrong(text);
@@ -112,6 +116,17 @@ fn what_is_wrong_is_said_with_its_line() {
     }
     let long = format!("instructions = \"{}\"", "x".repeat(200_000));
     assert!(matches!(Persona::parse("p", &long), Err(BadPersona::Size { .. })));
+}
+
+#[test]
+fn callers_are_remembered_where_the_persona_says_so_and_in_no_other_way() {
+    let memory = |text: &str| Persona::parse("p", text).unwrap().memory;
+    assert_eq!(memory(""), None);
+    let days = |count: u64| Duration::from_secs(count * 86_400);
+    let usual = Memory { consent: Consent::Asked, calls: 5, kept_for: days(180) };
+    assert_eq!(memory("[memory]"), Some(usual));
+    let given = memory("tools = []\n[memory]\nconsent = \"given\"\ncalls = 2\ndays = 30");
+    assert_eq!(given, Some(Memory { consent: Consent::Given, calls: 2, kept_for: days(30) }));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What every agent can do by itself: transfer, hang up, press keys, take a note, remind, hand over.
+//! What every agent can do by itself: transfer, hang up, press keys, take a note, remind, remember, hand over.
 //!
 //! Pure: how these tools are described to a model, and what becomes of its arguments once they fit the schema. The
 //! model chooses doors by name ([`Doors`]), never a telephone number or an address of its own making: whoever talks
@@ -29,6 +29,8 @@ pub enum BuiltIn {
     TakeNote,
     /// `remind`: has somebody reminded at a time.
     Remind,
+    /// `remember`: notes whether the caller wants to be remembered.
+    Remember,
     /// `hand_over`: lets another persona go on.
     HandOver,
 }
@@ -40,6 +42,8 @@ pub struct Doors {
     pub transfer: BTreeMap<String, String>,
     /// Which personas may go on.
     pub hand_over: Vec<String>,
+    /// Whether callers are remembered at all.
+    pub memory: bool,
 }
 
 /// What a built-in tool is to do.
@@ -71,6 +75,11 @@ pub enum Action {
         /// When, in local time.
         due: Due,
     },
+    /// Remember the caller from now on, or forget all that is known of them.
+    Remember {
+        /// Whether they want it.
+        agreed: bool,
+    },
     /// Let another persona go on.
     HandOver {
         /// Which, by its name.
@@ -81,14 +90,18 @@ pub enum Action {
 impl Doors {
     /// Those of a persona.
     pub fn of(persona: &Persona) -> Self {
-        Self { transfer: persona.transfer.clone(), hand_over: persona.hand_over.clone() }
+        Self {
+            transfer: persona.transfer.clone(),
+            hand_over: persona.hand_over.clone(),
+            memory: persona.memory.is_some(),
+        }
     }
 }
 
 impl BuiltIn {
     /// All.
-    pub const ALL: [Self; 6] =
-        [Self::Transfer, Self::HangUp, Self::PressKeys, Self::TakeNote, Self::Remind, Self::HandOver];
+    pub const ALL: [Self; 7] =
+        [Self::Transfer, Self::HangUp, Self::PressKeys, Self::TakeNote, Self::Remind, Self::Remember, Self::HandOver];
 
     /// What it is called.
     pub const fn name(self) -> &'static str {
@@ -98,6 +111,7 @@ impl BuiltIn {
             Self::PressKeys => "press_keys",
             Self::TakeNote => "take_note",
             Self::Remind => "remind",
+            Self::Remember => "remember",
             Self::HandOver => "hand_over",
         }
     }
@@ -143,6 +157,12 @@ impl BuiltIn {
                 json!({"text": text(TEXT_CHARS_MAX), "when": text(WHEN_CHARS_MAX)}),
                 json!(["text", "when"]),
             ),
+            Self::Remember => doors.memory.then_some((
+                "Notes whether the caller wants this and later calls to be remembered. Only their own yes or no counts: \
+                 ask first, once. With no, everything that is remembered of them is erased.",
+                json!({"agreed": {"type": "boolean"}}),
+                json!(["agreed"]),
+            ))?,
             Self::HandOver => (!doors.hand_over.is_empty()).then_some((
                 "Lets a colleague go on with this caller, who knows all that was said.",
                 json!({"to": {"type": "string", "enum": doors.hand_over}}),
@@ -192,6 +212,10 @@ impl BuiltIn {
                 let due = remind::read(&when, language, now).map_err(|wrong| wrong.to_string())?;
                 Ok(Action::Remind { text, due })
             }
+            Self::Remember => match arguments.get("agreed").and_then(Value::as_bool) {
+                Some(agreed) => Ok(Action::Remember { agreed }),
+                None => Err("agreed is neither true nor false".to_owned()),
+            },
             Self::HandOver => {
                 let persona = text("to");
                 if doors.hand_over.contains(&persona) {
@@ -213,6 +237,8 @@ impl Action {
             Self::PressKeys(keys) => format!("Pressed {keys}."),
             Self::TakeNote { .. } => "Noted.".to_owned(),
             Self::Remind { due, .. } => format!("The reminder is set for {due}."),
+            Self::Remember { agreed: true } => "The caller is remembered from now on.".to_owned(),
+            Self::Remember { agreed: false } => "Nothing of the caller is remembered any more.".to_owned(),
             Self::HandOver { persona } => format!("{persona} goes on."),
         })
     }
@@ -252,7 +278,7 @@ mod tests {
 
     fn doors() -> Doors {
         let transfer = [("sales".to_owned(), "sip:sales@office.example".to_owned())].into();
-        Doors { transfer, hand_over: vec!["doctor".to_owned()] }
+        Doors { transfer, hand_over: vec!["doctor".to_owned()], memory: true }
     }
 
     fn act(tool: BuiltIn, arguments: Value) -> Result<Action, String> {
@@ -290,6 +316,16 @@ mod tests {
         for text in ["", " ", "w", "one", "1\u{0}", "５"] {
             assert!(act(BuiltIn::PressKeys, json!({"keys": text})).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn only_a_yes_or_a_no_has_a_caller_remembered_or_forgotten() {
+        assert_eq!(act(BuiltIn::Remember, json!({"agreed": true})), Ok(Action::Remember { agreed: true }));
+        assert_eq!(act(BuiltIn::Remember, json!({"agreed": false})), Ok(Action::Remember { agreed: false }));
+        for arguments in [json!({}), json!({"agreed": "yes"})] {
+            assert!(act(BuiltIn::Remember, arguments).is_err());
+        }
+        assert!(BuiltIn::Remember.tool(&Doors::default()).is_none(), "a persona without memory does not offer it");
     }
 
     #[test]

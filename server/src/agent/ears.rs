@@ -85,6 +85,8 @@ fn final_of(segment: &Segment) -> Event {
         // The room does not tell; whether somebody has stopped is told by itself.
         cut: Cut::Pause,
         language: segment.language.clone(),
+        // Whoever converses hears one voice; whose it is, is the room's.
+        voices: Vec::new(),
     }
 }
 

@@ -80,6 +80,8 @@ pub(super) enum Told {
     Interrupted(String),
     /// Whoever speaks for the agent was not interrupted: what they have of it is heard, or will be.
     HeardAll,
+    /// Whoever speaks for the agent has played this next.
+    Played(String),
     /// Whoever talks goes on as this.
     Change {
         /// With this voice, these instructions, these models.
@@ -154,6 +156,11 @@ impl Reins {
     /// Tells an agent that one speaks for that nobody interrupted: its caller has heard what there was, or will.
     pub(crate) async fn heard_all(&mut self) {
         self.send(Told::HeardAll).await;
+    }
+
+    /// Tells an agent that one speaks for what its caller has heard next.
+    pub(crate) async fn played(&mut self, text: String) {
+        self.send(Told::Played(text)).await;
     }
 
     /// Lets the conversation go on as another persona, which nobody notices but by what it says.

@@ -237,7 +237,14 @@ impl Models {
         }
     }
 
-    fn answer_by_rules(&mut self, ask: AskId, role: Role, request: &Request, Moment { language, now }: Moment) {
+    /// Answers without a model; what comes is told by [`Models::next`].
+    pub(super) fn answer_by_rules(
+        &mut self,
+        ask: AskId,
+        role: Role,
+        request: &Request,
+        Moment { language, now }: Moment,
+    ) {
         let pieces = self.local.answer(role, request, language, now);
         self.ready.extend(pieces.into_iter().map(|piece| Answered { ask, answer: Ok(piece) }));
     }

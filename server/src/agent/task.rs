@@ -18,7 +18,7 @@ use bot::{
     participant::Kind,
     persona::Persona,
     room::Room,
-    tools::{Action, Admitted, Does, Outcome, Registry, Settled, Tool},
+    tools::{Action, Admitted, Does, Due, Outcome, Registry, Settled, Tool},
 };
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use media::time::MediaTime;
@@ -27,6 +27,7 @@ use tts::voice::{Language, VoiceId, choose};
 use super::{
     Place, Seated, With,
     line::{Delivery, Line, Told, Wish},
+    memory::Remembered,
     models::{Answered, Models, Moment},
     mouth::{Heard, Sentence},
     notice,
@@ -34,13 +35,26 @@ use super::{
     tools::{Tools, offers},
     waterfall::Waterfalls,
 };
-use crate::{app::App, sound::Presence, telemetry};
+use crate::{app::App, reminders, sound::Presence, store::reminders::New, telemetry};
 
 /// Entries of the room's log that are read at once.
 const ENTRIES: usize = 32;
 
+/// What stands for `yes` in the texts of a persona where its caller has called before, and agreed to be remembered.
+const KNOWN: &str = "known";
+
 /// An agent to whom nobody comes leaves after this: it holds a place, and its room open.
 const ALONE_MAX: Duration = Duration::from_secs(600);
+
+/// What is known before the first word.
+pub(super) struct Known {
+    /// What stands for `{{name}}` in the texts of a persona.
+    pub(super) values: BTreeMap<String, String>,
+    /// What was said before, where the conversation began elsewhere.
+    pub(super) past: Vec<Message>,
+    /// The memory of the caller, where there is one.
+    pub(super) remembered: Option<Remembered>,
+}
 
 /// A conversation that is on.
 pub(super) struct Talk {
@@ -59,6 +73,9 @@ pub(super) struct Talk {
     at_line: BTreeSet<String>,
     with: With,
     falls: Waterfalls,
+    /// Where the caller's number is known: for reminders.
+    number: Option<String>,
+    remembered: Option<Remembered>,
     has_begun: bool,
     is_over: bool,
     // Last, so that whoever waits for its end finds everything else gone.
@@ -66,19 +83,19 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    pub(super) fn new(
-        seated: Seated,
-        line: Line,
-        with: With,
-        (values, past): (BTreeMap<String, String>, Vec<Message>),
-    ) -> Self {
+    pub(super) fn new(seated: Seated, line: Line, with: With, Known { mut values, past, remembered }: Known) -> Self {
         let Seated { app, seat, outlet, presence, persona, functions, place } = seated;
         let room = seat.room();
         let began = local(room.epoch().wall);
         let agents = app.agents().0.clone();
         let registry = Registry::new(agents.toolbox.catalog_with(&functions), &persona, began);
         let tools = offers(&registry, &persona);
-        let facts = Facts { values, tools, past, ..Facts::new(began) };
+        let memory = remembered.as_ref().map(|remembered| remembered.calls().to_vec()).unwrap_or_default();
+        if !memory.is_empty() {
+            values.entry(KNOWN.to_owned()).or_insert_with(|| "yes".to_owned());
+        }
+        let number = values.get("caller").cloned();
+        let facts = Facts { values, tools, past, memory, ..Facts::new(began) };
         let now = room.epoch().at(app.clock().now());
         let models = agents.brains.of(&persona, &facts);
         let agent = Agent::new(persona.clone(), facts, now);
@@ -98,6 +115,8 @@ impl Talk {
             at_line: BTreeSet::new(),
             with,
             falls: Waterfalls::default(),
+            number,
+            remembered,
             has_begun: false,
             is_over: false,
             place,
@@ -158,6 +177,7 @@ impl Talk {
                     Some(Told::Input(input)) => self.tell(input).await,
                     Some(Told::Interrupted(heard)) => self.on_interrupted(&heard).await,
                     Some(Told::HeardAll) => self.on_heard_all().await,
+                    Some(Told::Played(text)) => self.on_played(&text).await,
                     Some(Told::Change { persona, functions }) => self.change(persona, &functions).await,
                     Some(Told::Deliver(delivery)) => self.delivery = delivery,
                     None => self.end().await,
@@ -182,6 +202,12 @@ impl Talk {
             }
         }
         tracing::info!(room = %room.id(), persona = %self.persona.name, "an agent has done with talking");
+        let (recap, language, ended) = (self.agent.recap(), self.agent.language(), self.now());
+        let Self { models, remembered, .. } = self;
+        if let (Some(remembered), Some(recap)) = (remembered, recap) {
+            // Nobody waits for it: the place is free, and the room may close.
+            tokio::spawn(remembered.keep(models, recap, language, ended));
+        }
     }
 
     fn now(&self) -> MediaTime {
@@ -276,6 +302,14 @@ impl Talk {
     async fn on_heard_all(&mut self) {
         let now = self.now();
         for heard in self.outlet.heard_all() {
+            self.on_heard(now, heard).await;
+        }
+    }
+
+    /// Whoever speaks for the agent has played this next.
+    async fn on_played(&mut self, text: &str) {
+        let now = self.now();
+        for heard in self.outlet.played(text) {
             self.on_heard(now, heard).await;
         }
     }
@@ -403,16 +437,66 @@ impl Talk {
             }
             Does::BuiltIn(action) => action,
         };
-        let outcome = action.reply();
+        let outcome = match self.do_here(&action).await {
+            Ok(()) => action.reply(),
+            Err(failed) => failed,
+        };
         self.registry.settle(&id, Settled::Answered(&outcome), self.now());
+        if outcome.is_error {
+            return Some(Input::ToolDone { call: id, outcome });
+        }
         let (text, due) = match action {
             Action::TakeNote { text } => (text, None),
             Action::Remind { text, due } => (text, Some(due.to_string().into())),
+            Action::Remember { .. } => return Some(Input::ToolDone { call: id, outcome }),
             action => return Some(Input::Granted { call: id, action }),
         };
         let participant = self.seat.participant();
         self.publish(RoomEvent::NoteTaken { participant, text: text.into(), due }).await;
         Some(Input::ToolDone { call: id, outcome })
+    }
+
+    /// Does what needs the store; what the model reads where it did not work. Everything else is done by others.
+    async fn do_here(&mut self, action: &Action) -> Result<(), Outcome> {
+        match action {
+            Action::Remind { text, due } => self.remind(text, *due).await,
+            Action::Remember { agreed } => match &mut self.remembered {
+                Some(remembered) => remembered.decide(*agreed).await,
+                None if *agreed => {
+                    Err(Outcome::failed("This caller cannot be remembered: their number is not known here.".to_owned()))
+                }
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps a reminder, and wakes whoever tells it.
+    async fn remind(&mut self, text: &str, due: Due) -> Result<(), Outcome> {
+        let failed = |why: &str| Outcome::failed(format!("The reminder is not set: {why}."));
+        let store = self.app.store().map_err(|_| failed("this server keeps no reminders"))?;
+        let Some(due_at) = reminders::moment(due, &TimeZone::system()) else {
+            return Err(failed("there is no such time"));
+        };
+        let new = New {
+            text: text.to_owned(),
+            due: due.to_string(),
+            due_at,
+            persona: self.persona.name.clone(),
+            room: self.seat.room().id().to_string(),
+            number: self.number.clone(),
+        };
+        match store.remind(&new, reminders::now(self.app.clock())).await {
+            Ok(Ok(_)) => {
+                self.app.bell().ring();
+                Ok(())
+            }
+            Ok(Err(too_many)) => Err(failed(&too_many.to_string())),
+            Err(error) => {
+                tracing::error!(%error, "a reminder could not be kept");
+                Err(failed("it could not be kept"))
+            }
+        }
     }
 
     /// What came of a call that whoever holds the line carried out; one that nobody waits for is none.

@@ -39,6 +39,7 @@ use crate::{
         outgoing::NotDialled,
     },
     recording::{self, Recordings, Tracks, Wish},
+    store::Store,
     telemetry,
 };
 
@@ -152,6 +153,13 @@ pub async fn run(args: Args, mut config: Config) -> Result<ExitCode, Error> {
     let keys = KeyRing::none(kept.path());
     let app = spawn_blocking(move || App::new(config, ears, keys)).await??;
     app.keep(recordings);
+    if let (Some(_), Ok(folder)) = (&args.agent, super::data_dir(app.config())) {
+        match Store::open(&folder).await {
+            Ok(store) => app.remember_in(store),
+            // The call is made all the same.
+            Err(error) => tracing::error!(%error, "nobody is remembered, and reminders are refused"),
+        }
+    }
     let listening = Listening { udp: vec![here], tcp: vec![here], tls: Vec::new() };
     let phones = phone::start_at(&app, listening).await?;
     app.connect(phones.clone());

@@ -5,6 +5,7 @@
 
 pub mod bench;
 pub mod call;
+pub mod callers;
 pub mod doctor;
 pub mod eval;
 pub mod keys;
@@ -12,6 +13,7 @@ pub mod models;
 pub mod replay;
 pub mod serve;
 pub mod speak;
+pub mod speakers;
 pub mod transcribe;
 
 use std::{
@@ -58,6 +60,13 @@ pub enum Command {
     /// The API keys that open this server.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// The people whose voices are known.
+    #[command(subcommand)]
+    Speakers(speakers::Command),
+    /// Print all that is remembered of a caller, as JSON.
+    Export(callers::Export),
+    /// Erase all that is remembered of a caller.
+    Erase(callers::Erase),
     /// Measure how many calls this machine carries, and how well.
     Bench(bench::Args),
     /// The callers of a bench: started by it.
@@ -91,6 +100,9 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Eval(args) => Ok(Box::pin(eval::run(args, config)).await?),
         Command::Replay(args) => Ok(replay::run(args, config).await?),
         Command::Keys(command) => Ok(keys::run(command, &data_dir(&config)?)?),
+        Command::Speakers(command) => Ok(speakers::run(command, config).await?),
+        Command::Export(args) => Ok(callers::export(args, &data_dir(&config)?).await?),
+        Command::Erase(args) => Ok(callers::erase(args, &data_dir(&config)?).await?),
         Command::Bench(args) => Ok(bench::run(args).await?),
         Command::BenchCallers(args) => Ok(bench::call(&args)?),
     }

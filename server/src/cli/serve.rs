@@ -17,7 +17,9 @@ use crate::{
     listen,
     phone::{self, SharedPhones},
     recording::{self, Recordings},
+    reminders,
     shutdown::{self, Signals},
+    store::Store,
     telemetry,
 };
 
@@ -100,6 +102,11 @@ pub async fn run(_args: Args, config: Config) -> Result<ExitCode, Error> {
     let app = tokio::task::spawn_blocking(move || App::new(config, ears, keys)).await??;
     announce(std::io::stdout(), address, app.ears());
     app.keep(recordings);
+    match Store::open(&super::data_dir(app.config())?).await {
+        Ok(store) => app.remember_in(store),
+        // Calls are taken all the same.
+        Err(error) => tracing::error!(%error, "callers are not remembered, and reminders are refused"),
+    }
     if app.config().data.record_inputs {
         let inputs = super::data_dir(app.config())?.join("inputs");
         tracing::warn!(folder = %inputs.display(), "everything that rooms take in is recorded, voices included");
@@ -111,11 +118,14 @@ pub async fn run(_args: Args, config: Config) -> Result<ExitCode, Error> {
     }
     let draining = tokio::spawn(signals.drain(app.clone()));
     let tidying = tokio::spawn(tidy(app.clone()));
+    let reminding = tokio::spawn(reminders::watch(app.clone()));
     let router = app::router(app.clone());
     listen::serve(listener, router, app.admission(), app.shutdown().clone(), shutdown::GRACE).await;
     // Rooms may still be closing when the last connection has gone; what takes longer than the grace is left.
     let _ = tokio::time::timeout(shutdown::GRACE, draining).await;
     tidying.abort();
+    // One that is being told is noted, so that it is not told again at the next start.
+    let _ = tokio::time::timeout(shutdown::GRACE, reminding).await;
     // What takes longer than this has whole blocks up to its last second.
     let _ = tokio::task::spawn_blocking(|| media::journal::finish(JOURNALS_GRACE)).await;
     tracing::info!("drained; goodbye");

@@ -44,6 +44,9 @@ fn variables_win_over_the_file_and_are_read_as_what_the_key_wants() {
             ("HARMONY__AUTH__KEYS", "alpha, 12345"),
             ("HARMONY__ASR__ENGINE", "moonshine"),
             ("HARMONY__ASR__MODEL", "5"),
+            ("HARMONY__ASR__GAIN", "false"),
+            ("HARMONY__ASR__NOISE_SUPPRESSION", "on"),
+            ("HARMONY__ASR__DIARIZATION", "false"),
             ("HARMONY_MODELS_DIR", "/elsewhere"),
         ],
     )
@@ -52,6 +55,9 @@ fn variables_win_over_the_file_and_are_read_as_what_the_key_wants() {
     assert_eq!(config.auth.keys, ["alpha", "12345"]);
     assert_eq!(config.asr.engine, Engine::Moonshine);
     assert_eq!(config.asr.model.as_deref(), Some("5"));
+    assert!(!config.asr.gain && Config::default().asr.gain);
+    assert_eq!(config.asr.noise_suppression, Suppression::On);
+    assert!(!config.asr.diarization && Config::default().asr.diarization);
 }
 
 #[test]

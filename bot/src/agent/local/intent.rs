@@ -12,6 +12,8 @@ pub(super) enum Intent {
     Note(Option<String>),
     ReadNotes,
     Remind,
+    /// To be remembered from call to call, or to be forgotten.
+    Remember(bool),
     Repeat,
     Time,
     Date,
@@ -36,6 +38,14 @@ pub(super) fn of(text: &str) -> Option<Intent> {
     }
     if begins(REMIND) {
         return Some(Intent::Remind);
+    }
+    // "Don't remember me" is to be forgotten, whatever it says of remembering, and "don't forget me" is not. What is
+    // erased is gone, and nobody agrees by a question or a no: where it is not plain, nothing is done.
+    if has(FORGET) && !begins(FORGET_NOT) {
+        return Some(Intent::Remember(false));
+    }
+    if has(REMEMBER) && !has(NO_CONSENT) && !begins(&["you remember", "you still remember"]) {
+        return Some(Intent::Remember(true));
     }
     if has(GOODBYE) && count <= 12 {
         return Some(Intent::Goodbye);
@@ -67,9 +77,17 @@ pub(super) fn of(text: &str) -> Option<Intent> {
 
 /// `text` in small letters, each word between single spaces, without punctuation; a space at both ends.
 pub(super) fn plain(text: &str) -> String {
-    let letters: String =
-        text.to_lowercase().chars().map(|c| if c.is_alphanumeric() || c == '\'' { c } else { ' ' }).collect();
+    let letters: String = text.to_lowercase().chars().map(in_words).collect();
     format!(" {} ", letters.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// A sign as it stands in plain text; an apostrophe is one in either of its shapes.
+fn in_words(sign: char) -> char {
+    match sign {
+        '\'' | '\u{2019}' => '\'',
+        sign if sign.is_alphanumeric() => sign,
+        _ => ' ',
+    }
 }
 
 /// Where `phrase` ends in `text`, whatever its case, at the end of a word.
@@ -121,6 +139,37 @@ const READ_NOTES: &[&str] = &[
 ];
 
 const REMIND: &[&str] = &["erinner mich", "erinnere mich", "erinnern sie mich", "remind me"];
+
+#[rustfmt::skip]
+const FORGET: &[&str] = &[
+    "vergiss mich", "vergessen sie mich", "vergiss alles über mich", "vergessen sie alles über mich",
+    "lösch meine daten", "lösche meine daten", "löschen sie meine daten", "merk dir nichts", "merken sie sich nichts",
+    "merken sie sich das nicht", "forget me", "forget everything about me", "forget all about me", "delete my data",
+    "erase my data", "do not remember me", "don't remember me", "do not remember this", "don't remember this",
+];
+
+/// What sounds like [`FORGET`], and wants the opposite or nothing.
+#[rustfmt::skip]
+const FORGET_NOT: &[&str] = &[
+    "vergiss mich nicht", "vergiss mich bitte nicht", "vergessen sie mich nicht", "vergessen sie mich bitte nicht",
+    "meine daten nicht", "meine daten bitte nicht", "not forget", "don't forget", "never forget", "did you forget",
+    "not delete", "don't delete", "did you delete", "not erase", "don't erase", "did you erase", "i do not remember",
+    "i don't remember", "you do not remember", "you don't remember",
+];
+
+#[rustfmt::skip]
+const REMEMBER: &[&str] = &[
+    "merk dir unser gespräch", "merken sie sich unser gespräch", "sie dürfen sich unser gespräch merken",
+    "du darfst dir unser gespräch merken", "merken sie sich diesen anruf", "sie dürfen sich an mich erinnern",
+    "remember me", "remember this call", "you may remember me", "you can remember me", "remember our conversation",
+];
+
+/// Beside [`REMEMBER`], these are no yes.
+#[rustfmt::skip]
+const NO_CONSENT: &[&str] = &[
+    "nicht", "nie", "keine", "not", "no", "never", "don't", "do you", "did you", "can you", "will you", "would you", "does",
+    "anybody", "anyone", "remember me to",
+];
 
 #[rustfmt::skip]
 const GOODBYE: &[&str] = &[

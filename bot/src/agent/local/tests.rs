@@ -1,7 +1,7 @@
 use jiff::civil::date;
 
 use super::*;
-use crate::{llm::ToolSpec, persona::PerLanguage};
+use crate::persona::PerLanguage;
 
 fn local() -> Local {
     let mut persona = Persona::built_in();
@@ -100,12 +100,72 @@ fn passing_on_reminding_and_good_bye_are_tools_where_there_are_any() {
 }
 
 #[test]
+fn whoever_wants_to_be_remembered_or_forgotten_says_so() {
+    let tools = [BuiltIn::Remember];
+    let wants = |agreed: bool| Some(("remember".to_owned(), json!({"agreed": agreed}).to_string()));
+    for (said, agreed) in [
+        ("Sie dürfen sich unser Gespräch merken.", true),
+        ("Please remember me.", true),
+        ("Vergessen Sie mich bitte.", false),
+        ("Please don't remember me.", false),
+        ("Delete my data!", false),
+    ] {
+        assert_eq!(ask(&mut local(), said, &tools, Language::GERMAN).1, wants(agreed), "{said}");
+    }
+    assert_eq!(ask(&mut local(), "Please don\u{2019}t remember me.", &tools, Language::GERMAN).1, wants(false));
+    for said in [
+        "I don't remember my order number.",
+        "I don't remember this street.",
+        "Please don't forget me.",
+        "Vergessen Sie mich bitte nicht!",
+        "Löschen Sie meine Daten nicht.",
+        "Do you remember me?",
+        "You remember me, right?",
+        "I never want you to remember me.",
+        "Merken Sie sich unser Gespräch nicht.",
+        "I remember meeting you.",
+    ] {
+        assert_eq!(ask(&mut local(), said, &tools, Language::GERMAN).1, None, "nobody decides by {said:?}");
+    }
+    // Where nothing is kept, nothing is promised.
+    let (said, call) = ask(&mut local(), "Please remember me.", &[], Language::ENGLISH_US);
+    assert_eq!((said.as_str(), call), ("Nothing of our conversation is kept when you hang up.", None));
+}
+
+#[test]
 fn what_it_does_not_understand_it_says_so() {
     let mut local = local();
     let (said, _) = ask(&mut local, "Warum ist der Himmel blau?", &[], Language::GERMAN);
     assert!(said.contains("kein Sprachmodell") && said.contains("Notizen aufnehmen"), "{said}");
     let (again, _) = ask(&mut local, "Erkläre mir die Steuer auf Zinsen.", &[], Language::GERMAN);
     assert_ne!(said, again);
+}
+
+#[test]
+fn a_forced_call_is_made_where_it_takes_no_arguments_and_never_with_made_up_ones() {
+    let spec =
+        |name: &str, parameters: Value| ToolSpec { name: name.to_owned(), description: String::new(), parameters };
+    let stock = || spec("stock", json!({"type": "object", "properties": {}}));
+    let refund = || spec("refund", json!({"type": "object", "required": ["sum"]}));
+    let this = |name: &str| MustCall::This(name.to_owned());
+    for (must_call, tools, called) in [
+        (MustCall::Nothing, vec![stock()], None),
+        (MustCall::Any, vec![stock()], Some("stock")),
+        (MustCall::Any, vec![refund()], None),
+        (MustCall::Any, vec![stock(), refund()], None),
+        (this("stock"), vec![stock(), refund()], Some("stock")),
+        (this("refund"), vec![stock(), refund()], None),
+        (this("stock"), vec![refund()], None),
+    ] {
+        let asked = Request { must_call, tools, ..request("How many roses are there?", &[]) };
+        let deltas = local().answer(Role::Primary, &asked, Language::ENGLISH_US, MediaTime::ZERO);
+        let made = deltas.iter().find_map(|delta| match delta {
+            Delta::Call(call) => Some((call.name.as_str(), call.arguments.as_str())),
+            Delta::Text(_) | Delta::Done(_) => None,
+        });
+        assert_eq!(made, called.map(|name| (name, "{}")), "{asked:?}");
+        assert!(made.is_some() || matches!(&deltas[0], Delta::Text(_)), "nobody is left without an answer");
+    }
 }
 
 #[test]

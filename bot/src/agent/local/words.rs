@@ -88,6 +88,15 @@ pub(super) fn date(date: Date, today: Date, language: Language) -> String {
     format!("{which} is {}.", date.strftime("%A, %B %-d, %Y"))
 }
 
+/// To somebody who wants to be remembered, or forgotten, where nothing is kept.
+pub(super) fn no_memory(language: Language) -> &'static str {
+    if is_german(language) {
+        "Von unserem Gespräch wird nichts behalten, wenn Sie auflegen."
+    } else {
+        "Nothing of our conversation is kept when you hang up."
+    }
+}
+
 /// What it can do, as ends of "I can …".
 pub(super) fn skills(may_transfer: bool, may_remind: bool, language: Language) -> Vec<&'static str> {
     let is_german = is_german(language);
@@ -192,6 +201,14 @@ pub(super) fn result(tool: Option<BuiltIn>, content: &str, is_error: bool, langu
             if is_german { "Kann ich sonst noch etwas tun?" } else { "Anything else?" }.to_owned()
         }
         Some(BuiltIn::Remind) => if is_german { "Ich erinnere Sie daran." } else { "I will remind you." }.to_owned(),
+        // It says which of the two was done.
+        Some(BuiltIn::Remember) => match (content.contains("any more"), is_german) {
+            (true, true) => "Ich habe alles gelöscht, was ich von Ihnen wusste.",
+            (true, false) => "I have erased all that I knew of you.",
+            (false, true) => "Gut, ich merke mir unser Gespräch.",
+            (false, false) => "Good, I will remember our conversation.",
+        }
+        .to_owned(),
         None if !content.trim().is_empty() => content.chars().take(RESULT_CHARS_MAX).collect(),
         Some(_) | None => if is_german { "Erledigt." } else { "Done." }.to_owned(),
     }

@@ -33,6 +33,25 @@ fn a_tool_runs_beside_speech_its_wait_is_bridged_and_its_result_is_asked_about()
 }
 
 #[test]
+fn a_call_is_forced_in_the_first_round_of_an_answer_alone() {
+    let mut persona = persona();
+    persona.models.must_call = llm::MustCall::Any;
+    let mut world = World::new(persona);
+    world.tell(Input::Begin);
+    world.hear_all();
+    let forced = |world: &World| world.asked.last().map(|(_, request)| request.must_call.clone());
+    world.says("Haben Sie am Dienstag etwas frei?");
+    assert_eq!(forced(&world), Some(llm::MustCall::Any));
+    world.calls("c1", "look_up");
+    world.tool("c1", Outcome::done("frei um 9"));
+    assert_eq!(forced(&world), Some(llm::MustCall::Nothing), "or it would call for ever");
+    world.answers("Um 9 Uhr ist frei.");
+    world.hear_all();
+    world.says("Haben Sie auch am Mittwoch etwas frei?");
+    assert_eq!(forced(&world), Some(llm::MustCall::Any));
+}
+
+#[test]
 fn the_bridge_is_the_tools_own_where_it_has_one() {
     let mut world = World::greeted();
     Arc::make_mut(&mut world.agent.facts).tools[0].filler = PerLanguage::any("Ich frage den Kalender.");

@@ -126,7 +126,7 @@ impl Node {
             Step::Words if referee.utterance.is_some_and(|words| words != WORDS) => ears(partial(WORDS)),
             Step::Final => {
                 let words = words(referee.utterance?);
-                ears(Event::Final { utterance, words, span, cut: Cut::Pause, language: None })
+                ears(Event::Final { utterance, words, span, cut: Cut::Pause, language: None, voices: Vec::new() })
             }
             Step::SpeechOff if referee.is_speaking => ears(Event::SpeechEnded { utterance, at: now }),
             Step::Score if !referee.is_speaking && !self.agent.turns.is_quiet() => {

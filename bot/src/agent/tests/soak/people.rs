@@ -157,7 +157,7 @@ impl Does {
             self.ears(Event::Partial { utterance, revision, stable_words: 0, words, span });
         }
         let end = self.at;
-        let last = Event::Final { utterance, words: all, span, cut: Cut::Pause, language: None };
+        let last = Event::Final { utterance, words: all, span, cut: Cut::Pause, language: None, voices: Vec::new() };
         self.at += Duration::from_millis(180);
         if heard == Heard::Well {
             self.ears(last.clone());
@@ -177,7 +177,14 @@ impl Does {
         self.at += lasts;
         let (end, span) = (self.at, Span::default());
         self.at += Duration::from_millis(150);
-        self.ears(Event::Final { utterance, words: Vec::new(), span, cut: Cut::Pause, language: None });
+        self.ears(Event::Final {
+            utterance,
+            words: Vec::new(),
+            span,
+            cut: Cut::Pause,
+            language: None,
+            voices: Vec::new(),
+        });
         self.ears(Event::SpeechEnded { utterance, at: end });
     }
 
