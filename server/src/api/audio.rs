@@ -69,6 +69,8 @@ struct Options {
     consent: Option<bool>,
     /// Whether what is not their voice is taken out of their sound.
     suppress_noise: Option<bool>,
+    /// Whether several people may be on this line: their voices are told apart then. Not of a file.
+    diarize: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -228,6 +230,7 @@ async fn open_leg(app: &App, room: &RoomHandle, options: &Options) -> Result<Ope
         key_ticks_hz: MOUTH_HZ,
         suppress_noise: options.suppress_noise.unwrap_or(false),
         hears_itself: false,
+        diarize: options.diarize.unwrap_or(false),
     };
     let call = call::join(app, room, wish).await?;
     let (participants, is_transcribed) = (vec![call.participant()], call.is_transcribed());
@@ -254,6 +257,7 @@ async fn open_file(app: &App, room: &RoomHandle, options: &Options) -> Result<Op
         hints: Hints { language: call::language(app, options.language.as_deref())?, keyterms: Vec::new() },
         partials: true,
         turn_after_ms: None,
+        diarization: None,
         endpointing_ms: options.endpointing.unwrap_or(call::ENDPOINTING_MS),
         room: RoomChoice::Existing(room.id()),
         participant: options.name.clone().unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod audio;
+pub mod callers;
 pub mod calls;
 pub mod events;
 pub mod health;
@@ -11,8 +12,11 @@ pub mod openapi;
 pub mod participants;
 pub mod play;
 pub mod recordings;
+pub mod reminders;
+pub mod room_speakers;
 pub mod rooms;
 pub mod say;
+pub mod speakers;
 pub mod stages;
 
 use axum::{

@@ -427,6 +427,7 @@ async fn keys_become_events_of_the_room_with_their_time_and_length() {
         key_ticks_hz: 8_000,
         suppress_noise: false,
         hears_itself: false,
+        diarize: false,
     };
     let call = call::join(&local.app, &room, wish).await.unwrap();
     let mut events = Socket::open(&format!("{}/api/rooms/r1/events", local.ws_url()), &[]).await.unwrap();

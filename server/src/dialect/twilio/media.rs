@@ -258,6 +258,7 @@ async fn side(
         key_ticks_hz: RATE_HZ,
         suppress_noise: false,
         hears_itself: false,
+        diarize: false,
     };
     Ok((Side { call: call::join(app, room, wish).await?, speaker }, ear))
 }
